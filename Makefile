@@ -1,0 +1,95 @@
+# Copyright The Countersign Authors.
+# SPDX-License-Identifier: Apache-2.0
+#
+# Every target builds or installs what it needs, and only what is missing.
+
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+BIN := .cache/bin
+STACK := $(BIN)/stack
+APIS := ./pkg/apis/...
+CRDS := config/crd/bases
+BOILERPLATE := pkg/apis/boilerplate.go.txt
+
+# Packages whose coverage is promised in docs/design/testing.md.
+COVERED := ./pkg/tlog/... ./pkg/verify/...
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build the program: bin/countersign
+	go build -trimpath -o bin/ ./cmd/countersign
+
+.PHONY: demo
+demo: stack-tools ## show in under a minute what Countersign does, on real components
+	@$(STACK) demo
+
+.PHONY: test
+test: test-unit e2e ## run all tests: unit and e2e, both with the race detector
+
+.PHONY: test-unit
+test-unit: ## run the unit tests with the race detector
+	@tools/system-packages.sh race
+	go test -race ./...
+
+.PHONY: e2e
+e2e: stack-tools ## run the scenarios against the real components (RUN=regexp for some of them)
+	@tools/system-packages.sh race
+	CS_RACE=1 go test -race -tags e2e -count=1 -timeout 30m $(if $(RUN),-v -run '$(RUN)') ./e2e/
+
+.PHONY: stack
+stack: stack-tools ## start the real components and countersign, and leave them running: source .cache/stack/env
+	@$(STACK) up
+
+.PHONY: stack-down
+stack-down: ## stop what `make stack` started
+	@if [[ -x $(STACK) ]]; then $(STACK) down; else echo "no stack is up"; fi
+
+.PHONY: bench
+bench: ## run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: cover
+cover: ## print the statement coverage of pkg/tlog and pkg/verify by their own tests
+	@mkdir -p .cache
+	@go test -coverprofile .cache/cover.out $(COVERED)
+	@go tool cover -func .cache/cover.out | tail -n 1
+
+.PHONY: generate
+generate: ## generate Go code from the API types
+	@tools/build.sh controller-gen
+	$(BIN)/controller-gen object:headerFile=$(BOILERPLATE) paths=$(APIS)
+
+.PHONY: manifests
+manifests: ## generate the CRDs from the API types
+	@tools/build.sh controller-gen
+	$(BIN)/controller-gen crd paths=$(APIS) output:crd:dir=$(CRDS)
+
+.PHONY: lint
+lint: ## check style, imports, generated files, go.mod and scripts
+	@tools/build.sh controller-gen golangci-lint
+	@tools/check-generated.sh
+	go vet -tags e2e ./...
+	GOLANGCI_LINT_CACHE=$(CURDIR)/.cache/golangci-lint $(BIN)/golangci-lint run
+	@for script in tools/*.sh .ci/run; do bash -n "$$script"; done
+
+.PHONY: tools
+tools: ## build all pinned tools and components (about 15 minutes on 2 cores the first time)
+	@tools/system-packages.sh stack
+	@tools/build.sh stack controller-gen golangci-lint
+
+.PHONY: clean
+clean: stack-down ## stop the stack and remove what was built, except for the pinned tools
+	rm -rf bin .cache/run .cache/stack .cache/log .cache/cover.out
+
+# stack-tools is what the e2e harness needs before it can start.
+.PHONY: stack-tools
+stack-tools:
+	@tools/system-packages.sh stack
+	@tools/build.sh stack
+	@go build -o $(STACK) ./e2e/cmd/stack

@@ -1,0 +1,168 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/countersign-dev/countersign/e2e/stack"
+)
+
+// demo shows on a stack of its own what Countersign does, and fails if that is
+// not what it should do.
+func demo(ctx context.Context, root string) (err error) {
+	began := time.Now()
+	out := newScreen(os.Stdout)
+	out.titlef("Starting a Kubernetes API server, a registry and a private Rekor transparency log")
+	dir, err := stack.NewRunDir(filepath.Join(root, ".cache", "run"), "demo")
+	if err != nil {
+		return err
+	}
+	s, err := stack.Start(ctx, stack.Options{Root: root, Dir: dir, Progress: printProgress})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+
+	d := &demonstration{screen: out, stack: s, dir: filepath.Join(dir, "demo")}
+	if err := d.writeFiles(); err != nil {
+		return err
+	}
+	for _, act := range []func(context.Context) error{d.rules, d.images, d.unsigned, d.notLogged, d.logged} {
+		if err := act(ctx); err != nil {
+			return err
+		}
+	}
+	out.titlef("That is Countersign: no entry in your log, no Pod. (%.0f s)", time.Since(began).Seconds())
+	out.sayf("Drive it yourself:  make stack && source .cache/stack/env")
+	return nil
+}
+
+// demonstration runs shell commands as a person would type them with the stack's
+// env file sourced, in a directory with a few files.
+type demonstration struct {
+	*screen
+
+	stack *stack.Stack
+	dir   string
+}
+
+// Repositories of the three images, in the order in which they appear.
+const (
+	unsigned  = "$REGISTRY/shop/unsigned:1.0"
+	notLogged = "$REGISTRY/shop/signed-in-secret:1.0"
+	logged    = "$REGISTRY/shop/signed-and-logged:1.0"
+)
+
+func (d *demonstration) writeFiles() error {
+	layer, err := layerOf("hello", "hello from the shop\n")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(d.dir, 0o755); err != nil {
+		return err
+	}
+	for name, content := range map[string][]byte{
+		"layer.tar":   layer,
+		"log.yaml":    []byte(d.stack.TransparencyLog(d.stack.Rekor, "rekor", true)),
+		"policy.yaml": []byte(stack.KeyPolicy("shop", d.stack.Registry.Host+"/shop/**", d.stack.Key)),
+	} {
+		if err := os.WriteFile(filepath.Join(d.dir, name), content, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// layerOf is a tar archive with one file.
+func layerOf(name, content string) ([]byte, error) {
+	var buffer bytes.Buffer
+	archive := tar.NewWriter(&buffer)
+	if err := archive.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(content))}); err != nil {
+		return nil, err
+	}
+	if _, err := archive.Write([]byte(content)); err != nil {
+		return nil, err
+	}
+	return buffer.Bytes(), archive.Close()
+}
+
+func (d *demonstration) rules(ctx context.Context) error {
+	d.titlef("1. The rules: which log counts, and whose signature the shop's images need")
+	return d.all(ctx,
+		"cat log.yaml policy.yaml",
+		"kubectl apply -f log.yaml -f policy.yaml",
+		"kubectl wait --for=condition=Ready --timeout=30s transparencylog/rekor clusterimagepolicy/shop",
+	)
+}
+
+func (d *demonstration) images(ctx context.Context) error {
+	d.titlef("2. Three images: unsigned, signed without the log, signed and logged")
+	return d.all(ctx,
+		"crane append -f layer.tar -t "+unsigned,
+		"crane append -f layer.tar -t "+notLogged,
+		"crane append -f layer.tar -t "+logged,
+		"cosign-v2 sign --yes --key $COSIGN_KEY --tlog-upload=false "+notLogged,
+		"cosign-v2 sign --yes --key $COSIGN_KEY --rekor-url $REKOR_URL "+logged,
+	)
+}
+
+func (d *demonstration) unsigned(ctx context.Context) error {
+	d.titlef("3. The unsigned image")
+	return d.refused(ctx, "unsigned", unsigned, "NoSignature", "refused: nobody has signed it")
+}
+
+func (d *demonstration) notLogged(ctx context.Context) error {
+	d.titlef("4. The image with a valid signature that the log has never seen")
+	return d.refused(ctx, "in-secret", notLogged, "NotLogged",
+		"refused: whoever signed it, with the right key, did so where nobody can see it")
+}
+
+func (d *demonstration) logged(ctx context.Context) error {
+	d.titlef("5. The image whose signature is in the log")
+	digest, err := d.capture(ctx, "crane digest "+logged)
+	if err != nil {
+		return err
+	}
+	run, err := d.show(ctx, "kubectl run logged --image="+logged)
+	if err != nil {
+		return err
+	}
+	pinned, err := d.show(ctx, "kubectl get pod logged -o jsonpath='{.spec.containers[0].image}'")
+	if err != nil {
+		return err
+	}
+	if run.Code != 0 || !strings.HasSuffix(pinned.Stdout, "@"+digest) {
+		return d.unexpected("this Pod should have been admitted and pinned to " + digest)
+	}
+	d.good("admitted: its entry is proven to be in the log, and the Pod runs the digest that was verified")
+	_, err = d.show(ctx, "kubectl get transparencylogs")
+	return err
+}
+
+// refused runs a Pod that must be refused for a reason.
+func (d *demonstration) refused(ctx context.Context, pod, image, reason, meaning string) error {
+	result, err := d.show(ctx, "kubectl run "+pod+" --image="+image)
+	if err != nil {
+		return err
+	}
+	if named := regexp.MustCompile(`\b` + reason + `\b`); result.Code == 0 || !named.MatchString(result.Stderr) {
+		return d.unexpected("this Pod should have been refused with " + reason)
+	}
+	d.good(meaning)
+	return nil
+}
+
+func (d *demonstration) unexpected(what string) error {
+	d.bad(what)
+	return errors.New("the demo did not go as it should: " + what)
+}

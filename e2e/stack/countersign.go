@@ -1,0 +1,159 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+)
+
+// Names under which config/ installs Countersign.
+const (
+	Namespace      = "countersign-system"
+	serviceAccount = "countersign"
+	webhookService = "countersign-webhook"
+)
+
+// Countersign is a running `countersign serve`, outside of the cluster, with the
+// rights that config/ gives its service account and no others.
+type Countersign struct {
+	*Process
+
+	Binary     string
+	WebhookURL string
+	MetricsURL string // of /metrics
+	ProbeURL   string // of /healthz and /readyz, without the path
+	Kubeconfig string // of its service account
+}
+
+// buildCountersign builds the program and returns its path.
+func (s *Stack) buildCountersign(ctx context.Context, race bool) (string, error) {
+	binary := s.run.tool("countersign")
+	args := []string{"build", "-o"}
+	if race {
+		binary += "-race"
+		args = []string{"build", "-race", "-o"}
+	}
+	cmd := exec.CommandContext(ctx, "go", append(args, binary, "./cmd/countersign")...)
+	cmd.Dir = s.root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build countersign: %w\n%s", err, out)
+	}
+	return binary, nil
+}
+
+// startCountersign installs config/ into the cluster, with its Service leading to
+// this machine, and starts the program there. It waits until it can judge.
+func (s *Stack) startCountersign(ctx context.Context, binary string) (*Countersign, error) {
+	var port [3]int
+	for i := range port {
+		var err error
+		if port[i], err = s.ports.next(); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.install(ctx, port[0]); err != nil {
+		return nil, err
+	}
+	kubeconfig, err := s.serviceAccountKubeconfig(ctx)
+	if err != nil {
+		return nil, err
+	}
+	certs := s.run.file("webhook-certs")
+	if err := os.MkdirAll(certs, 0o700); err != nil {
+		return nil, err
+	}
+	c := &Countersign{
+		Binary:     binary,
+		WebhookURL: "https://" + loopback(port[0]),
+		MetricsURL: loopbackURL(port[1]) + "/metrics",
+		ProbeURL:   loopbackURL(port[2]),
+		Kubeconfig: kubeconfig,
+	}
+	args := []string{
+		"serve",
+		"--kubeconfig=" + kubeconfig,
+		"--namespace=" + Namespace,
+		"--webhook-bind-address=127.0.0.1",
+		fmt.Sprintf("--webhook-port=%d", port[0]),
+		"--metrics-bind-address=" + loopback(port[1]),
+		"--health-probe-bind-address=" + loopback(port[2]),
+		"--cert-dir=" + certs,
+		"--webhook-service=" + webhookService,
+		"--log-level=debug",
+	}
+	for _, host := range s.registryHosts {
+		args = append(args, "--insecure-registry="+host)
+	}
+	c.Process, err = s.start(ctx, command{
+		name:  "countersign",
+		path:  binary,
+		args:  args,
+		ready: httpReady(http.DefaultClient, c.ProbeURL+"/readyz"),
+	})
+	return c, err
+}
+
+// install applies config/, changed for a webhook that runs on this machine.
+func (s *Stack) install(ctx context.Context, webhookPort int) error {
+	rendered, err := s.Kubectl(ctx, "", "kustomize", filepath.Join(s.root, "config"))
+	if err == nil {
+		err = rendered.Err()
+	}
+	if err != nil {
+		return err
+	}
+	manifests, err := outsideCluster(rendered.Stdout, webhookPort)
+	if err != nil {
+		return err
+	}
+	if _, err := s.run.write("countersign.yaml", manifests); err != nil {
+		return err
+	}
+	return s.Apply(ctx, string(manifests), "--server-side")
+}
+
+// serviceAccountKubeconfig is for Countersign's service account: were the rights
+// in config/ too narrow, this stack would not work.
+func (s *Stack) serviceAccountKubeconfig(ctx context.Context) (string, error) {
+	token, err := s.Kubectl(ctx, "", "create", "token", serviceAccount, "--namespace", Namespace, "--duration=24h")
+	if err == nil {
+		err = token.Err()
+	}
+	if err != nil {
+		return "", err
+	}
+	user := &clientcmdapi.AuthInfo{Token: strings.TrimSpace(token.Stdout)}
+	return s.run.kubeconfig("countersign", s.ControlPlane.URL, s.ControlPlane.CA, user)
+}
+
+// shutDown ends it as a cluster would, and reports what it did wrong on the way.
+func (c *Countersign) shutDown() error {
+	if c.Process == nil {
+		return nil
+	}
+	wasRunning := c.Running()
+	c.Stop()
+	output, err := os.ReadFile(c.Log())
+	if err != nil {
+		return err
+	}
+	switch {
+	case strings.Contains(string(output), "WARNING: DATA RACE"):
+		return fmt.Errorf("the race detector found a data race, see %s", c.Log())
+	case strings.Contains(string(output), "\npanic: "), strings.Contains(string(output), "\nfatal error: "):
+		return fmt.Errorf("countersign crashed: %s", c.Tail(40))
+	case !wasRunning:
+		return errors.New("countersign had ended by itself: " + c.Tail(40))
+	}
+	return nil
+}

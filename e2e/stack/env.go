@@ -1,0 +1,76 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package stack
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Password protects every private key that the stack makes with cosign.
+const Password = "countersign"
+
+// EnvFile is the name of the shell file that WriteEnv writes.
+const EnvFile = "env"
+
+// SupervisorLog is the name of the one file in a run directory that is not the
+// stack's own: the log of the background process that holds a stack.
+const SupervisorLog = "supervisor.log"
+
+// Variable is one setting for those who drive the stack by hand.
+type Variable struct{ Name, Value string }
+
+// Env is what a person, or a script, needs to use the stack.
+func (s *Stack) Env() []Variable {
+	env := []Variable{
+		{"KUBECONFIG", s.ControlPlane.Kubeconfig},
+		{"REGISTRY", s.Registry.Host},
+		{"REGISTRY_FALLBACK", s.RegistryFallback.Host},
+		{"REKOR_URL", s.Rekor.URL},
+		{"REKOR_ORIGIN", s.Rekor.Hostname},
+		{"REKOR_PUBLIC_KEY", s.Rekor.PublicKeyFile},
+		{"REKOR_V2_URL", s.RekorV2.URL},
+		{"REKOR_V2_ORIGIN", s.RekorV2.Hostname},
+		{"REKOR_V2_PUBLIC_KEY", s.RekorV2.PublicKeyFile},
+		// cosign looks the key of a log up in the public infrastructure unless it has it from here.
+		{"SIGSTORE_REKOR_PUBLIC_KEY", s.Rekor.PublicKeyFile},
+		{"COSIGN_KEY", s.Key.Private},
+		{"COSIGN_PUB", s.Key.Public},
+		{"COSIGN_PASSWORD", Password},
+	}
+	if s.Countersign != nil {
+		env = append(env,
+			Variable{"COUNTERSIGN", s.Countersign.Binary},
+			Variable{"COUNTERSIGN_METRICS", s.Countersign.MetricsURL})
+	}
+	return env
+}
+
+// WriteEnv writes Env as a shell file in the run directory and returns its path.
+func (s *Stack) WriteEnv() (string, error) {
+	var b strings.Builder
+	b.WriteString("# Use the stack by hand: source this file.\n")
+	for _, v := range s.Env() {
+		fmt.Fprintf(&b, "export %s=%s\n", v.Name, shellQuote(v.Value))
+	}
+	fmt.Fprintf(&b, "export PATH=%s:\"$PATH\"\n", shellQuote(s.run.bin))
+	return s.run.write(EnvFile, []byte(b.String()))
+}
+
+// environ is the environment of commands that are run in the stack.
+func (s *Stack) environ() []string {
+	env := s.run.environ()
+	if s.ControlPlane == nil || s.Rekor == nil || s.RekorV2 == nil {
+		return append(env, "COSIGN_PASSWORD="+Password) // still starting
+	}
+	for _, v := range s.Env() {
+		env = append(env, v.Name+"="+v.Value)
+	}
+	return env
+}
+
+// shellQuote quotes s for a POSIX shell.
+func shellQuote(s string) string {
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

@@ -1,0 +1,24 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package stack
+
+import (
+	"context"
+	"strings"
+)
+
+// Kubectl runs kubectl as the cluster's administrator. Stdin may be empty.
+func (s *Stack) Kubectl(ctx context.Context, stdin string, args ...string) (Result, error) {
+	args = append([]string{"--kubeconfig", s.ControlPlane.Kubeconfig}, args...)
+	return s.runWith(ctx, strings.NewReader(stdin), s.run.environ(), "kubectl", args...)
+}
+
+// Apply is kubectl apply of YAML documents, and fails if kubectl does.
+func (s *Stack) Apply(ctx context.Context, manifests string, args ...string) error {
+	result, err := s.Kubectl(ctx, manifests, append([]string{"apply", "-f", "-"}, args...)...)
+	if err != nil {
+		return err
+	}
+	return result.Err()
+}

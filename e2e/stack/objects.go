@@ -1,0 +1,61 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package stack
+
+import (
+	"fmt"
+	"strings"
+)
+
+// TransparencyLog is the manifest of a TransparencyLog for a Rekor v1 of the stack.
+func (s *Stack) TransparencyLog(r *Rekor, name string, isDefault bool) string {
+	return TransparencyLogAt(r.URL, r, name, isDefault)
+}
+
+// TransparencyLogAt is TransparencyLog with another URL: that of a proxy.
+func TransparencyLogAt(url string, r *Rekor, name string, isDefault bool) string {
+	return fmt.Sprintf(`apiVersion: policy.countersign.dev/v1alpha1
+kind: TransparencyLog
+metadata:
+  name: %s
+spec:
+  type: rekor-v1
+  urls: [%q]
+  origin: %s
+  default: %t
+  pollInterval: 2s
+  publicKey:
+    data: |
+%s`, name, url, r.Hostname, isDefault, Indent(6, string(r.PublicKey)))
+}
+
+// KeyPolicy is the manifest of an enforcing ClusterImagePolicy with one key
+// authority, "release-key". Without logs, the default log is the one.
+func KeyPolicy(name, glob string, key KeyPair, logs ...string) string {
+	var ctlog string
+	if len(logs) > 0 {
+		ctlog = fmt.Sprintf("    ctlog:\n      logRefs: [%s]\n", strings.Join(logs, ", "))
+	}
+	return fmt.Sprintf(`apiVersion: policy.countersign.dev/v1alpha1
+kind: ClusterImagePolicy
+metadata:
+  name: %s
+spec:
+  images:
+  - glob: %q
+  authorities:
+  - name: release-key
+%s    key:
+      data: |
+%s`, name, glob, ctlog, Indent(8, string(key.PublicPEM)))
+}
+
+// Indent puts spaces before each line of text, and ends it with a newline.
+func Indent(spaces int, text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(strings.TrimRight(text, "\n") + "\n") {
+		b.WriteString(strings.Repeat(" ", spaces) + line)
+	}
+	return b.String()
+}

@@ -1,0 +1,91 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package stack
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+)
+
+// Ports are taken below Linux's range for outgoing connections (32768 and up),
+// so that no connection can take one between our choice and the server's bind.
+const (
+	firstPort = 20000
+	lastPort  = 31999
+)
+
+// ports hands out free loopback ports. A port is held until close by a lock on a
+// file that all stacks of this user share, because a port that was reserved but
+// is not bound yet looks free to another run.
+type ports struct {
+	mu    sync.Mutex
+	locks []*os.File
+}
+
+func (p *ports) next() (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	dir := filepath.Join(os.TempDir(), fmt.Sprintf("countersign-ports-%d", os.Getuid()))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return 0, err
+	}
+	for range 1000 {
+		port := firstPort + rand.IntN(lastPort-firstPort+1) //nolint:gosec // no secret
+		if lock := tryLock(filepath.Join(dir, strconv.Itoa(port))); lock != nil {
+			if free(port) {
+				p.locks = append(p.locks, lock)
+				return port, nil
+			}
+			_ = lock.Close()
+		}
+	}
+	return 0, errors.New("no free loopback port")
+}
+
+// close gives all ports back.
+func (p *ports) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, lock := range p.locks {
+		// Another run may hold the old file and a third the new one: then the bind
+		// decides between them.
+		_ = os.Remove(lock.Name())
+		_ = lock.Close()
+		_ = os.Remove(filepath.Dir(lock.Name())) // succeeds when it is empty
+	}
+	p.locks = nil
+}
+
+// tryLock locks the file at path, or returns nil when another process, or another
+// open file of this one, has it.
+func tryLock(path string) *os.File {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil
+	}
+	if syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+		_ = file.Close()
+		return nil
+	}
+	return file
+}
+
+// free reports whether the port can be bound on loopback and on all addresses.
+func free(port int) bool {
+	for _, host := range []string{"127.0.0.1", ""} {
+		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port))) //nolint:noctx // bound for an instant
+		if err != nil {
+			return false
+		}
+		_ = l.Close()
+	}
+	return true
+}

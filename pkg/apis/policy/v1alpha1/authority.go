@@ -1,0 +1,113 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+// Authority is one who may vouch for an image: a key, or a fixed answer.
+// +kubebuilder:validation:XValidation:rule="has(self.key) != has(self.static)",message="exactly one of key, static must be set"
+// +kubebuilder:validation:XValidation:rule="!has(self.static) || !has(self.ctlog)",fieldPath=".ctlog",message="ctlog does not apply to a static authority"
+type Authority struct {
+	// name is how messages, metrics and events name this authority.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	Name string `json:"name,omitempty"`
+
+	// key is the public key whose signature is required.
+	// +optional
+	Key *KeyAuthority `json:"key,omitempty"`
+
+	// static is an answer that no signature changes.
+	// +optional
+	Static *StaticAuthority `json:"static,omitempty"`
+
+	// ctlog says which transparency logs must hold the signature's entry. It
+	// defaults to the default TransparencyLog.
+	// +optional
+	CTLog *CTLog `json:"ctlog,omitempty"`
+}
+
+// HashAlgorithm is the hash that a key signs.
+// +kubebuilder:validation:Enum=sha256;sha384;sha512
+type HashAlgorithm string
+
+// KeyAuthority is a public key.
+// +kubebuilder:validation:XValidation:rule="has(self.data) != has(self.secretRef)",message="exactly one of data, secretRef must be set"
+type KeyAuthority struct {
+	// data is the public key in PEM form (PKIX, "BEGIN PUBLIC KEY").
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=16384
+	Data string `json:"data,omitempty"`
+
+	// secretRef names the Secret, in countersign's own namespace, that holds
+	// the public key. Its key defaults to cosign.pub.
+	// +optional
+	SecretRef *SecretKeyReference `json:"secretRef,omitempty"`
+
+	// hashAlgorithm is the hash that the key signs. It defaults to sha256.
+	// +optional
+	// +default="sha256"
+	HashAlgorithm HashAlgorithm `json:"hashAlgorithm,omitempty"`
+}
+
+// StaticAction is the answer of a static authority.
+// +kubebuilder:validation:Enum=pass;fail
+type StaticAction string
+
+// Answers of a static authority.
+const (
+	// StaticPass accepts every image that the policy covers.
+	StaticPass StaticAction = "pass"
+	// StaticFail accepts none, with the reason StaticDenied.
+	StaticFail StaticAction = "fail"
+)
+
+// StaticAuthority answers without looking at the image.
+// +kubebuilder:validation:XValidation:rule="self.action == 'fail' || !has(self.message)",fieldPath=".message",message="message is shown only when action is fail"
+type StaticAuthority struct {
+	// action is pass (accept every image) or fail (accept none).
+	// +required
+	Action StaticAction `json:"action,omitempty"`
+
+	// message is shown to whoever is refused. It defaults to none.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+}
+
+// CTLog says which transparency logs must hold the signature's entry.
+// +kubebuilder:validation:MinProperties=1
+// +kubebuilder:validation:XValidation:rule="!has(self.insecureIgnoreTlog) || !self.insecureIgnoreTlog || (!has(self.logRefs) && !has(self.threshold))",message="insecureIgnoreTlog excludes logRefs and threshold"
+// +kubebuilder:validation:XValidation:rule="!has(self.threshold) || self.threshold <= (has(self.logRefs) ? size(self.logRefs) : 1)",fieldPath=".threshold",message="threshold must not be larger than the number of logs"
+type CTLog struct {
+	// logRefs names TransparencyLog objects. It defaults to the default
+	// TransparencyLog.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	LogRefs []string `json:"logRefs,omitempty"`
+
+	// threshold is the number of distinct logs that must prove that they hold
+	// the entry. It defaults to 1.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=8
+	Threshold int32 `json:"threshold,omitempty"`
+
+	// insecureIgnoreTlog accepts a signature that is in no log: whoever steals
+	// the key can then sign unseen. It defaults to false.
+	// +optional
+	InsecureIgnoreTlog *bool `json:"insecureIgnoreTlog,omitempty"`
+}
+
+// Ignored reports whether no log is asked. It is false for a nil CTLog, which
+// means the default log.
+func (c *CTLog) Ignored() bool {
+	return c != nil && c.InsecureIgnoreTlog != nil && *c.InsecureIgnoreTlog
+}

@@ -1,0 +1,126 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// Mode says what happens to an image that a policy does not accept.
+// +kubebuilder:validation:Enum=enforce;warn;audit
+type Mode string
+
+// Modes of a policy.
+const (
+	// ModeEnforce refuses the object.
+	ModeEnforce Mode = "enforce"
+	// ModeWarn admits the object and warns whoever sent it.
+	ModeWarn Mode = "warn"
+	// ModeAudit admits the object and leaves an audit annotation.
+	ModeAudit Mode = "audit"
+)
+
+// ClusterImagePolicy says what must hold for the images that it covers, in
+// every namespace that countersign serves. Policies that cover the same image
+// are all required.
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:scope=Cluster,categories=countersign,shortName=cimp
+// +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="Mode",type=string,JSONPath=`.spec.mode`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`,priority=1
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type ClusterImagePolicy struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// metadata is the standard object metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec says which images are covered and what must hold for them.
+	// +required
+	Spec ClusterImagePolicySpec `json:"spec,omitzero"`
+
+	// status says whether the policy can be evaluated. It defaults to nothing
+	// known.
+	// +optional
+	Status ClusterImagePolicyStatus `json:"status,omitempty,omitzero"` //nolint:kubeapilinter // The empty status is one that is left out.
+}
+
+// ClusterImagePolicySpec is what the cluster's owner writes.
+// +kubebuilder:validation:XValidation:rule="!has(self.threshold) || self.threshold <= size(self.authorities)",fieldPath=".threshold",message="threshold must not be larger than the number of authorities"
+type ClusterImagePolicySpec struct {
+	// mode says what happens to an image that the policy does not accept:
+	// enforce refuses the object, warn admits it with a warning, audit admits
+	// it with an audit annotation. It defaults to enforce.
+	// +optional
+	// +default="enforce"
+	Mode Mode `json:"mode,omitempty"`
+
+	// images are the images that the policy covers: an image is covered when
+	// any of these patterns matches.
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=128
+	Images []ImagePattern `json:"images,omitempty"`
+
+	// excludeImages are images that the policy does not cover although a
+	// pattern of images matches. A pattern with a tag does not exclude a
+	// reference that has a digest: the tag beside a digest is only a claim. It
+	// defaults to none.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=128
+	ExcludeImages []ImagePattern `json:"excludeImages,omitempty"`
+
+	// authorities are those who may vouch for an image. They are alternatives:
+	// threshold of them must accept it.
+	// +required
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	Authorities []Authority `json:"authorities,omitempty"`
+
+	// threshold is the number of authorities that must accept an image. It
+	// defaults to 1.
+	// +optional
+	// +default=1
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=16
+	Threshold int32 `json:"threshold,omitempty"`
+}
+
+// ImagePattern selects images by name.
+type ImagePattern struct {
+	// glob is compared with the whole repository, repository:tag or
+	// repository@digest. `*` stays within one path segment, `**` does not;
+	// docker.io, index.docker.io and the short forms are one name.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Glob string `json:"glob,omitempty"`
+}
+
+// ClusterImagePolicyStatus is what countersign found.
+type ClusterImagePolicyStatus struct {
+	// conditions are Ready, KeysResolved and LogsReady. They default to none,
+	// which means that the policy has not been looked at yet.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +patchStrategy=merge
+	// +patchMergeKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type"`
+}
+
+// ClusterImagePolicyList is a list of ClusterImagePolicy.
+// +kubebuilder:object:root=true
+type ClusterImagePolicyList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	Items []ClusterImagePolicy `json:"items"`
+}

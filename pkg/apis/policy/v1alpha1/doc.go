@@ -1,0 +1,18 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package v1alpha1 holds the custom resources of policy.countersign.dev:
+// ClusterImagePolicy, which says what must hold for an image, and
+// TransparencyLog, a log that the cluster's owner configured.
+//
+// What the schema can say, the schema says (enums, sizes, exact unions by CEL).
+// What it cannot say is in package validation, which the policy webhook and
+// `countersign policy lint` share.
+//
+// The API server prunes unknown fields. A misspelt field is refused only where
+// the client asks for it: kubectl does by default (fieldValidation=Strict), and
+// so should every other client.
+//
+// +kubebuilder:object:generate=true
+// +groupName=policy.countersign.dev
+package v1alpha1

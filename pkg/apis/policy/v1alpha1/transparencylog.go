@@ -1,0 +1,122 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// LogType is the protocol that a log speaks. It comes from configuration and
+// never from what a signature says.
+// +kubebuilder:validation:Enum=rekor-v1
+type LogType string
+
+// LogTypeRekorV1 is Rekor with a Trillian tree behind it.
+const LogTypeRekorV1 LogType = "rekor-v1"
+
+// TransparencyLog is a log that the cluster's owner configured, and what the
+// cluster has seen of it.
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:scope=Cluster,categories=countersign,shortName=tlog
+// +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.type`
+// +kubebuilder:printcolumn:name="Origin",type=string,JSONPath=`.spec.origin`
+// +kubebuilder:printcolumn:name="Size",type=integer,JSONPath=`.status.checkpoint.size`
+// +kubebuilder:printcolumn:name="Consistent",type=string,JSONPath=`.status.conditions[?(@.type=="Consistent")].status`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`,priority=1
+// +kubebuilder:printcolumn:name="Reachable",type=string,JSONPath=`.status.conditions[?(@.type=="Reachable")].status`,priority=1
+// +kubebuilder:printcolumn:name="Default",type=boolean,JSONPath=`.spec.default`,priority=1
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type TransparencyLog struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// metadata is the standard object metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec says where the log is and what its checkpoints must look like.
+	// +required
+	Spec TransparencyLogSpec `json:"spec,omitzero"`
+
+	// status is what this cluster has seen of the log. Its checkpoints are
+	// what makes a rollback or a fork visible. It defaults to nothing seen.
+	// +optional
+	Status TransparencyLogStatus `json:"status,omitempty,omitzero"` //nolint:kubeapilinter // The empty status is one that is left out.
+}
+
+// TransparencyLogSpec is what the cluster's owner writes.
+type TransparencyLogSpec struct {
+	// type is the protocol that the log speaks. It cannot be changed.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="type cannot be changed: create another TransparencyLog"
+	Type LogType `json:"type,omitempty"`
+
+	// urls is where the log answers: its base URL, without /api. Exactly one
+	// is allowed for now.
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=1
+	// +kubebuilder:validation:items:MaxLength=2048
+	// +kubebuilder:validation:items:Pattern=`^https?://[^/?#@\s]+(/[^?#\s]*)?$`
+	URLs []string `json:"urls,omitempty"`
+
+	// origin is the host name with which the log's checkpoints begin: what
+	// stands before " - <tree ID>" in their first line. It is the name of the
+	// signing key, too, and need not be the host name of the URL. It cannot be
+	// changed: the history in status belongs to it.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?(:[0-9]{1,5})?$`
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="origin cannot be changed: create another TransparencyLog"
+	Origin string `json:"origin,omitempty"`
+
+	// publicKey is the key that signs the log's checkpoints and entry
+	// timestamps. It is never taken from the log itself.
+	// +required
+	PublicKey LogPublicKey `json:"publicKey,omitzero"`
+
+	// default makes this the log of every authority that names none. At most
+	// one TransparencyLog may be the default; with two, neither is. It
+	// defaults to false.
+	// +optional
+	Default *bool `json:"default,omitempty"`
+
+	// pollInterval is how often the log is asked for its latest checkpoint,
+	// between 1s and 24h. It defaults to 30s.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +default="30s"
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="pollInterval must be between 1s and 24h"
+	PollInterval *metav1.Duration `json:"pollInterval,omitempty"`
+}
+
+// IsDefault reports whether the log is marked as the default one.
+func (s *TransparencyLogSpec) IsDefault() bool { return s.Default != nil && *s.Default }
+
+// LogPublicKey is the log's public key.
+// +kubebuilder:validation:MinProperties=1
+// +kubebuilder:validation:XValidation:rule="has(self.data) != has(self.secretRef)",message="exactly one of data, secretRef must be set"
+type LogPublicKey struct {
+	// data is the public key in PEM form (PKIX, "BEGIN PUBLIC KEY").
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=16384
+	Data string `json:"data,omitempty"`
+
+	// secretRef names the Secret, in countersign's own namespace, that holds
+	// the public key. Its key defaults to log.pub.
+	// +optional
+	SecretRef *SecretKeyReference `json:"secretRef,omitempty"`
+}
+
+// TransparencyLogList is a list of TransparencyLog.
+// +kubebuilder:object:root=true
+type TransparencyLogList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	Items []TransparencyLog `json:"items"`
+}

@@ -1,0 +1,121 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// TransparencyLogStatus is what this cluster has seen of the log.
+type TransparencyLogStatus struct {
+	// conditions are Ready, Reachable and Consistent. They default to none,
+	// which means that the log has not been polled yet.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +patchStrategy=merge
+	// +patchMergeKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type"`
+
+	// checkpoint is the last verified checkpoint of the tree that advanced
+	// last: the active one. It is replaced only by a checkpoint that was proven
+	// to extend it.
+	// +optional
+	Checkpoint *LogCheckpoint `json:"checkpoint,omitempty"`
+
+	// shards are the last verified checkpoints of the log's other trees.
+	// +optional
+	// +listType=map
+	// +listMapKey=origin
+	// +kubebuilder:validation:MaxItems=32
+	Shards []LogCheckpoint `json:"shards,omitempty"`
+
+	// inconsistency is the evidence that the log contradicted itself. While it
+	// stands, the log proves nothing. Only an operator takes it away.
+	// +optional
+	Inconsistency *LogInconsistency `json:"inconsistency,omitempty"`
+}
+
+// LogCheckpoint is a checkpoint that was verified under the log's key.
+type LogCheckpoint struct {
+	// origin is the first line of the checkpoint, tree ID included.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=300
+	Origin string `json:"origin,omitempty"`
+
+	// size is the number of entries in the tree.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Size int64 `json:"size,omitempty"`
+
+	// rootHash is the root of the tree, in lower-case hex.
+	// +required
+	// +kubebuilder:validation:MinLength=64
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^[0-9a-f]{64}$`
+	RootHash string `json:"rootHash,omitempty"`
+
+	// note is the signed checkpoint, byte for byte.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32768
+	Note string `json:"note,omitempty"`
+
+	// verifiedAt is when the checkpoint was verified and stored.
+	// +required
+	VerifiedAt metav1.Time `json:"verifiedAt,omitempty"` //nolint:kubeapilinter // It is a string on the wire, so it has no zero value.
+
+	// firstContact is how this cluster came to trust the first checkpoint of
+	// this tree.
+	// +optional
+	FirstContact *FirstContact `json:"firstContact,omitempty"`
+}
+
+// FirstContactMethod is how the first checkpoint of a tree came to be trusted.
+// +kubebuilder:validation:Enum=TrustOnFirstUse
+type FirstContactMethod string
+
+// FirstContactTrustOnFirstUse: the first checkpoint with a good signature was taken.
+const FirstContactTrustOnFirstUse FirstContactMethod = "TrustOnFirstUse"
+
+// FirstContact is the first checkpoint of a tree that this cluster stored.
+// Everything since then is proven to extend it.
+type FirstContact struct {
+	// method is TrustOnFirstUse.
+	// +required
+	Method FirstContactMethod `json:"method,omitempty"`
+
+	// size is the number of entries that the tree had then.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Size int64 `json:"size,omitempty"`
+
+	// rootHash is the root of the tree then, in lower-case hex.
+	// +required
+	// +kubebuilder:validation:MinLength=64
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^[0-9a-f]{64}$`
+	RootHash string `json:"rootHash,omitempty"`
+
+	// at is when that was.
+	// +required
+	At metav1.Time `json:"at,omitempty"` //nolint:kubeapilinter // It is a string on the wire, so it has no zero value.
+}
+
+// LogInconsistency is a proof that the log contradicted itself: notes that are
+// all signed by its key and cannot all be true.
+type LogInconsistency struct {
+	// notes are the signed checkpoints, byte for byte.
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=2
+	// +kubebuilder:validation:MaxItems=2
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=32768
+	Notes []string `json:"notes,omitempty"`
+
+	// foundAt is when the contradiction was found.
+	// +required
+	FoundAt metav1.Time `json:"foundAt,omitempty"` //nolint:kubeapilinter // It is a string on the wire, so it has no zero value.
+}

@@ -1,0 +1,95 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package validation
+
+import (
+	"net/url"
+	"regexp"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
+	"github.com/countersign-dev/countersign/pkg/trust"
+)
+
+// Bounds of the schema. TestBoundsAreThoseOfTheSchema holds them together.
+const (
+	minPollInterval = time.Second
+	maxPollInterval = 24 * time.Hour
+	maxURLs         = 1
+)
+
+// originPattern is a host name, with a port where the log's operator named the
+// log so. It is what the schema says, too.
+var originPattern = regexp.MustCompile("^[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?(:[0-9]{1,5})?$")
+
+// TransparencyLog returns what makes log unusable. It reads nothing but the
+// object, and does not ask the log.
+func TransparencyLog(log *v1alpha1.TransparencyLog) field.ErrorList {
+	spec, path := &log.Spec, field.NewPath("spec")
+	errs := oneOf(path.Child("type"), spec.Type, v1alpha1.LogTypeRekorV1)
+	errs = append(errs, urls(path.Child("urls"), spec.URLs)...)
+	if len(spec.Origin) > validation.DNS1123SubdomainMaxLength || !originPattern.MatchString(spec.Origin) {
+		errs = append(errs, field.Invalid(path.Child("origin"), spec.Origin,
+			"must be the host name with which the log's checkpoints begin, without \" - <tree ID>\""))
+	}
+	errs = append(errs, logKey(path.Child("publicKey"), &spec.PublicKey)...)
+	if interval := spec.PollInterval; interval != nil && (interval.Duration < minPollInterval || interval.Duration > maxPollInterval) {
+		errs = append(errs, field.Invalid(path.Child("pollInterval"), interval.Duration.String(), "must be between 1s and 24h"))
+	}
+	return errs
+}
+
+func urls(path *field.Path, urls []string) field.ErrorList {
+	if len(urls) == 0 {
+		return field.ErrorList{field.Required(path, "where the log answers")}
+	}
+	var errs field.ErrorList
+	if len(urls) > maxURLs {
+		errs = append(errs, field.TooMany(path, len(urls), maxURLs))
+	}
+	for i, text := range urls {
+		if problem := urlProblem(text); problem != "" {
+			// The text is not quoted: it may hold a password.
+			errs = append(errs, field.Invalid(path.Index(i), field.OmitValueType{}, problem))
+		}
+	}
+	return errs
+}
+
+// urlProblem returns what is wrong with the base URL of a log, or nothing.
+func urlProblem(text string) string {
+	address, err := url.Parse(text)
+	switch {
+	case err != nil:
+		return "must be a URL"
+	case address.Scheme != "http" && address.Scheme != "https":
+		return "must begin with https:// or http://"
+	case address.Hostname() == "":
+		return "must name a host"
+	case address.User != nil:
+		return "must hold no user name or password"
+	case address.RawQuery != "" || address.ForceQuery || address.Fragment != "":
+		return "must have no query and no fragment"
+	}
+	return ""
+}
+
+// logKey never quotes the text of a key: it may be a private one.
+func logKey(path *field.Path, k *v1alpha1.LogPublicKey) field.ErrorList {
+	switch {
+	case (k.Data == "") == (k.SecretRef == nil):
+		return field.ErrorList{field.Forbidden(path, "exactly one of data, secretRef must be set")}
+	case k.SecretRef != nil:
+		return secretRef(path.Child("secretRef"), k.SecretRef)
+	}
+	if _, err := trust.ParseLogKey([]byte(k.Data)); err != nil {
+		return field.ErrorList{field.Invalid(path.Child("data"), field.OmitValueType{}, err.Error())}
+	}
+	return nil
+}
+
+func secretKeyProblems(key string) []string { return validation.IsConfigMapKey(key) }

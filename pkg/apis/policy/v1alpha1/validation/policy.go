@@ -1,0 +1,182 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package validation says what is wrong with an object of policy.countersign.dev
+// and what is legal but dangerous. The policy webhook, which sees objects after
+// the schema, and the command line, which sees files that no schema has looked
+// at, share it; so it checks all that the schema does, and what no schema can:
+// that keys and patterns parse.
+//
+// Objects must have their defaults (SetDefaults).
+package validation
+
+import (
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
+	"github.com/countersign-dev/countersign/pkg/image"
+	"github.com/countersign-dev/countersign/pkg/verify"
+)
+
+// Bounds of the schema. TestBoundsAreThoseOfTheSchema holds them together.
+const (
+	maxPatterns    = 128
+	maxAuthorities = 16
+	maxLogRefs     = 8
+	maxMessage     = 1024
+)
+
+// ClusterImagePolicy returns what makes policy unusable. It reads nothing but the
+// object: whether a Secret or a log exists is a warning, see PolicyWarnings.
+func ClusterImagePolicy(policy *v1alpha1.ClusterImagePolicy) field.ErrorList {
+	spec, path := &policy.Spec, field.NewPath("spec")
+	errs := oneOf(path.Child("mode"), spec.Mode, v1alpha1.ModeEnforce, v1alpha1.ModeWarn, v1alpha1.ModeAudit)
+	if len(spec.Images) == 0 {
+		errs = append(errs, field.Required(path.Child("images"), "at least one pattern says which images are covered"))
+	}
+	errs = append(errs, patterns(path.Child("images"), spec.Images)...)
+	errs = append(errs, patterns(path.Child("excludeImages"), spec.ExcludeImages)...)
+	errs = append(errs, authorities(path.Child("authorities"), spec.Authorities)...)
+	if n := len(spec.Authorities); n > 0 && (spec.Threshold < 1 || int(spec.Threshold) > n) {
+		errs = append(errs, field.Invalid(path.Child("threshold"), spec.Threshold,
+			fmt.Sprintf("must be between 1 and the number of authorities, %d", n)))
+	}
+	return errs
+}
+
+func patterns(path *field.Path, patterns []v1alpha1.ImagePattern) field.ErrorList {
+	var errs field.ErrorList
+	if len(patterns) > maxPatterns {
+		errs = append(errs, field.TooMany(path, len(patterns), maxPatterns))
+	}
+	for i, pattern := range patterns {
+		if _, err := image.ParseGlob(pattern.Glob); err != nil {
+			errs = append(errs, field.Invalid(path.Index(i).Child("glob"), pattern.Glob, err.Error()))
+		}
+	}
+	return errs
+}
+
+func authorities(path *field.Path, authorities []v1alpha1.Authority) field.ErrorList {
+	var errs field.ErrorList
+	if len(authorities) == 0 {
+		errs = append(errs, field.Required(path, "at least one authority vouches for images"))
+	}
+	if len(authorities) > maxAuthorities {
+		errs = append(errs, field.TooMany(path, len(authorities), maxAuthorities))
+	}
+	names := sets.New[string]()
+	for i := range authorities {
+		name := authorities[i].Name
+		errs = append(errs, authority(path.Index(i), &authorities[i])...)
+		if names.Has(name) {
+			errs = append(errs, field.Duplicate(path.Index(i).Child("name"), name))
+		}
+		names.Insert(name)
+	}
+	return errs
+}
+
+func authority(path *field.Path, a *v1alpha1.Authority) field.ErrorList {
+	var errs field.ErrorList
+	for _, problem := range validation.NameIsDNSLabel(a.Name, false) {
+		errs = append(errs, field.Invalid(path.Child("name"), a.Name, problem))
+	}
+	switch {
+	case (a.Key == nil) == (a.Static == nil):
+		errs = append(errs, field.Invalid(path, a.Name, "exactly one of key, static must be set"))
+	case a.Key != nil:
+		errs = append(errs, key(path.Child("key"), a.Key)...)
+		errs = append(errs, ctlog(path.Child("ctlog"), a.CTLog)...)
+	default:
+		errs = append(errs, static(path.Child("static"), a.Static)...)
+		if a.CTLog != nil {
+			errs = append(errs, field.Forbidden(path.Child("ctlog"), "ctlog does not apply to a static authority"))
+		}
+	}
+	return errs
+}
+
+// key never quotes the text of a key: it may be a private one.
+func key(path *field.Path, k *v1alpha1.KeyAuthority) field.ErrorList {
+	errs := oneOf(path.Child("hashAlgorithm"), k.HashAlgorithm, "sha256", "sha384", "sha512")
+	switch {
+	case (k.Data == "") == (k.SecretRef == nil):
+		return append(errs, field.Forbidden(path, "exactly one of data, secretRef must be set"))
+	case k.SecretRef != nil:
+		return append(errs, secretRef(path.Child("secretRef"), k.SecretRef)...)
+	case len(errs) > 0:
+		return errs
+	}
+	if _, err := verify.ParseKey([]byte(k.Data), string(k.HashAlgorithm)); err != nil {
+		return field.ErrorList{field.Invalid(path.Child("data"), field.OmitValueType{}, err.Error())}
+	}
+	return nil
+}
+
+func static(path *field.Path, s *v1alpha1.StaticAuthority) field.ErrorList {
+	errs := oneOf(path.Child("action"), s.Action, v1alpha1.StaticPass, v1alpha1.StaticFail)
+	if s.Message != "" && s.Action != v1alpha1.StaticFail {
+		errs = append(errs, field.Forbidden(path.Child("message"), "message is shown only when action is fail"))
+	}
+	if len(s.Message) > maxMessage {
+		errs = append(errs, field.TooLong(path.Child("message"), "", maxMessage))
+	}
+	return errs
+}
+
+func ctlog(path *field.Path, c *v1alpha1.CTLog) field.ErrorList {
+	if c == nil {
+		return nil
+	}
+	var errs field.ErrorList
+	if c.Ignored() && (len(c.LogRefs) > 0 || c.Threshold != 0) {
+		errs = append(errs, field.Forbidden(path, "insecureIgnoreTlog excludes logRefs and threshold"))
+	}
+	if len(c.LogRefs) > maxLogRefs {
+		errs = append(errs, field.TooMany(path.Child("logRefs"), len(c.LogRefs), maxLogRefs))
+	}
+	names := sets.New[string]()
+	for i, name := range c.LogRefs {
+		for _, problem := range validation.NameIsDNSSubdomain(name, false) {
+			errs = append(errs, field.Invalid(path.Child("logRefs").Index(i), name, problem))
+		}
+		if names.Has(name) {
+			errs = append(errs, field.Duplicate(path.Child("logRefs").Index(i), name))
+		}
+		names.Insert(name)
+	}
+	if logs := max(1, len(c.LogRefs)); c.Threshold < 0 || int(c.Threshold) > logs {
+		errs = append(errs, field.Invalid(path.Child("threshold"), c.Threshold,
+			fmt.Sprintf("must be between 1 and the number of logs, %d", logs)))
+	}
+	return errs
+}
+
+func secretRef(path *field.Path, ref *v1alpha1.SecretKeyReference) field.ErrorList {
+	var errs field.ErrorList
+	for _, problem := range validation.NameIsDNSSubdomain(ref.Name, false) {
+		errs = append(errs, field.Invalid(path.Child("name"), ref.Name, problem))
+	}
+	if ref.Key == "" {
+		return errs
+	}
+	for _, problem := range secretKeyProblems(ref.Key) {
+		errs = append(errs, field.Invalid(path.Child("key"), ref.Key, problem))
+	}
+	return errs
+}
+
+// oneOf returns an error unless got is one of the values.
+func oneOf[T ~string](path *field.Path, got T, values ...T) field.ErrorList {
+	for _, value := range values {
+		if got == value {
+			return nil
+		}
+	}
+	return field.ErrorList{field.NotSupported(path, got, values)}
+}

@@ -1,0 +1,110 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
+	"github.com/countersign-dev/countersign/pkg/tlog"
+	"github.com/countersign-dev/countersign/pkg/trust"
+	"github.com/countersign-dev/countersign/policy"
+)
+
+// maxMessage bounds the message of a condition, and that of an Event, in bytes.
+// The API server refuses an Event with more than 1024.
+const maxMessage = 1000
+
+// setConditions sets conditions in all, for a generation, and reports whether
+// that changed anything.
+func setConditions(all *[]metav1.Condition, generation int64, conditions ...metav1.Condition) bool {
+	changed := false
+	for _, condition := range conditions {
+		condition.ObservedGeneration = generation
+		condition.Message = truncate(condition.Message)
+		changed = meta.SetStatusCondition(all, condition) || changed
+	}
+	return changed
+}
+
+// truncate cuts a message to what may be stored.
+func truncate(message string) string {
+	if len(message) <= maxMessage {
+		return message
+	}
+	return strings.ToValidUTF8(message[:maxMessage], "") + "…"
+}
+
+func holds(condition, message string) metav1.Condition {
+	return metav1.Condition{Type: condition, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonSucceeded, Message: message}
+}
+
+func fails(condition, reason, message string) metav1.Condition {
+	return metav1.Condition{Type: condition, Status: metav1.ConditionFalse, Reason: reason, Message: message}
+}
+
+// policyConditions says what a policy's problems mean. lying holds the names of
+// logs that are caught in an inconsistency and that the policy may use.
+func policyConditions(problems []policy.Problem, lying []string) []metav1.Condition {
+	ready := holds(v1alpha1.ConditionReady, "the policy is in force as it is written")
+	keys := holds(v1alpha1.ConditionKeysResolved, "every key was found and parses")
+	logs := holds(v1alpha1.ConditionLogsReady, "every log that is needed exists and can be used")
+	if len(lying) > 0 {
+		logs = fails(logs.Type, v1alpha1.ReasonLogInconsistent, "inconsistent, see status.inconsistency of TransparencyLog "+strings.Join(lying, ", "))
+		ready = fails(ready.Type, logs.Reason, logs.Message)
+	}
+	// In reverse, so that the first problem of each kind is the one that is shown.
+	for i := len(problems) - 1; i >= 0; i-- {
+		problem := problems[i]
+		reason, message := trust.ConditionReason(problem.Err), fmt.Sprintf("%s: %v", problem.Path, problem.Err)
+		switch problem.Part {
+		case policy.PartKey:
+			keys = fails(keys.Type, reason, message)
+		case policy.PartLog:
+			logs = fails(logs.Type, reason, message)
+		default:
+			reason = v1alpha1.ReasonSpecInvalid
+		}
+		ready = fails(ready.Type, reason, message)
+	}
+	return []metav1.Condition{ready, keys, logs}
+}
+
+// logConditions says what the outcome of a poll means. What a poll cannot tell is
+// left as it was: a log that does not answer is not caught lying.
+func logConditions(checkpoint tlog.Checkpoint, err error) []metav1.Condition {
+	switch {
+	case err == nil:
+		return []metav1.Condition{
+			holds(v1alpha1.ConditionReady, "the log answers, and everything it said so far can be true"),
+			holds(v1alpha1.ConditionReachable, "the log answered the last poll"),
+			holds(v1alpha1.ConditionConsistent, fmt.Sprintf("tree %q is one append-only history", checkpoint.Origin())),
+		}
+	case errors.Is(err, tlog.ErrInconsistent):
+		return caught(v1alpha1.ReasonLogInconsistent, err)
+	case errors.Is(err, tlog.ErrCheckpoint), errors.Is(err, tlog.ErrLimit):
+		return caught(v1alpha1.ReasonCheckpointInvalid, err)
+	case errors.Is(err, trust.ErrLogNotReady):
+		return []metav1.Condition{fails(v1alpha1.ConditionReady, trust.ConditionReason(err), err.Error())}
+	default:
+		return []metav1.Condition{
+			fails(v1alpha1.ConditionReady, v1alpha1.ReasonUnavailable, err.Error()),
+			fails(v1alpha1.ConditionReachable, v1alpha1.ReasonUnavailable, err.Error()),
+		}
+	}
+}
+
+// caught are the conditions of a log that answered, and wrongly.
+func caught(reason string, err error) []metav1.Condition {
+	return []metav1.Condition{
+		fails(v1alpha1.ConditionReady, reason, err.Error()),
+		holds(v1alpha1.ConditionReachable, "the log answered the last poll"),
+		fails(v1alpha1.ConditionConsistent, reason, err.Error()),
+	}
+}

@@ -1,0 +1,112 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
+)
+
+// policyStatus writes into each policy whether it can be evaluated, and why not.
+// Only the leader runs it.
+type policyStatus struct {
+	client client.Client
+	config Config
+	ready  *Readiness
+	loaded signal
+}
+
+func (s *policyStatus) setup(m ctrl.Manager) error {
+	allPolicies := handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, _ client.Object) []reconcile.Request {
+		return s.all(ctx)
+	})
+	return ctrl.NewControllerManagedBy(m).Named("policy-status").
+		For(&v1alpha1.ClusterImagePolicy{}, builder.WithPredicates(specChanged())).
+		Watches(&v1alpha1.TransparencyLog{}, allPolicies, builder.WithPredicates(accusationChanged())).
+		// Whatever a policy depends on goes through the loader first.
+		WatchesRawSource(s.loaded.source(s.all)).
+		Complete(s)
+}
+
+// all returns a request for every policy.
+func (s *policyStatus) all(ctx context.Context) []reconcile.Request {
+	var policies v1alpha1.ClusterImagePolicyList
+	if err := s.client.List(ctx, &policies); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "Listing ClusterImagePolicies")
+		return nil
+	}
+	var requests []reconcile.Request
+	for i := range policies.Items {
+		requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Name: policies.Items[i].Name}})
+	}
+	return requests
+}
+
+// Reconcile writes the conditions of one policy, if they have changed.
+func (s *policyStatus) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	if !s.ready.loaded.Load() {
+		// Its logs are not known yet. The loader says when they are.
+		return reconcile.Result{}, nil
+	}
+	var obj v1alpha1.ClusterImagePolicy
+	if err := s.client.Get(ctx, request.NamespacedName, &obj); err != nil {
+		return reconcile.Result{}, client.IgnoreNotFound(err)
+	}
+	lying, err := s.lying(ctx, &obj.Spec)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	before := obj.DeepCopy()
+	conditions := policyConditions(s.config.compile(ctx, &obj).Problems(), lying)
+	if !setConditions(&obj.Status.Conditions, obj.Generation, conditions...) {
+		return reconcile.Result{}, nil
+	}
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	err = s.client.Status().Patch(ctx, &obj, patch)
+	if apierrors.IsConflict(err) {
+		return reconcile.Result{RequeueAfter: conflictDelay}, nil
+	}
+	return reconcile.Result{}, client.IgnoreNotFound(err)
+}
+
+// lying returns the names of the logs that the policy asks and that are caught in
+// an inconsistency, sorted.
+func (s *policyStatus) lying(ctx context.Context, spec *v1alpha1.ClusterImagePolicySpec) ([]string, error) {
+	var logs v1alpha1.TransparencyLogList
+	if err := s.client.List(ctx, &logs); err != nil {
+		return nil, err
+	}
+	var names []string
+	for i := range logs.Items {
+		if log := &logs.Items[i]; accused(log) && asks(spec, log) {
+			names = append(names, log.Name)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// asks reports whether some authority needs log.
+func asks(spec *v1alpha1.ClusterImagePolicySpec, log *v1alpha1.TransparencyLog) bool {
+	return slices.ContainsFunc(spec.Authorities, func(a v1alpha1.Authority) bool {
+		switch {
+		case a.Key == nil || a.CTLog.Ignored():
+			return false
+		case a.CTLog == nil || len(a.CTLog.LogRefs) == 0:
+			return log.Spec.IsDefault()
+		default:
+			return slices.Contains(a.CTLog.LogRefs, log.Name)
+		}
+	})
+}

@@ -1,0 +1,76 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package controller keeps what admission needs in memory, in every replica:
+// policies, logs and the keys that they name. In one replica, the leader, it also
+// polls the logs and writes what it finds into the status of the objects.
+package controller
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/cluster"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/countersign-dev/countersign/pkg/tlog"
+	"github.com/countersign-dev/countersign/pkg/trust"
+	"github.com/countersign-dev/countersign/policy"
+)
+
+// Config is what the controllers keep up to date.
+type Config struct {
+	// Policies is replaced as a whole whenever something that policies depend
+	// on has changed.
+	Policies *policy.Set
+	// Logs and Secrets are where the references of policies lead, see NewTrust.
+	Logs    *trust.Logs
+	Secrets trust.SecretReader
+}
+
+// Setup adds the controllers to m. The Readiness that it returns is ready once
+// everything that exists has been loaded; add its Check to the health checks of m.
+func Setup(m ctrl.Manager, config Config) (*Readiness, error) {
+	ready := &Readiness{}
+	loaded := make(signal, 1)
+	load := &loader{reader: m.GetClient(), config: config, ready: ready, loaded: loaded}
+	if err := load.setup(m); err != nil {
+		return nil, fmt.Errorf("loader of policies: %w", err)
+	}
+	status := &policyStatus{client: m.GetClient(), config: config, ready: ready, loaded: loaded}
+	if err := status.setup(m); err != nil {
+		return nil, fmt.Errorf("status of policies: %w", err)
+	}
+	watch := newMonitor(m.GetClient(), config.Logs, m.GetEventRecorder("countersign"))
+	if err := watch.setup(m); err != nil {
+		return nil, fmt.Errorf("monitor of logs: %w", err)
+	}
+	if err := watch.metrics.register(metrics.Registry); err != nil {
+		return nil, fmt.Errorf("metrics of logs: %w", err)
+	}
+	return ready, nil
+}
+
+// NewTrust returns the logs of a cluster, whose history is in the status of their
+// objects, and the Secrets of countersign's own namespace.
+func NewTrust(c cluster.Cluster, namespace string) (*trust.Logs, *trust.NamespaceSecrets) {
+	secrets := trust.NewNamespaceSecrets(c.GetClient(), namespace)
+	history := func(log string) tlog.History {
+		return trust.NewStatusHistory(log, c.GetClient(), c.GetAPIReader(), c.GetClient().Status())
+	}
+	return trust.NewLogs(history, secrets), secrets
+}
+
+// CacheOptions returns the options for the manager's cache: of Secrets, it reads
+// those in namespace and no others, which is all that countersign may.
+func CacheOptions(namespace string) cache.Options {
+	return cache.Options{
+		ByObject: map[client.Object]cache.ByObject{
+			&corev1.Secret{}: {Namespaces: map[string]cache.Config{namespace: {}}},
+		},
+		DefaultTransform: cache.TransformStripManagedFields(),
+	}
+}

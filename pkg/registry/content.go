@@ -1,0 +1,120 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+
+	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/countersign-dev/countersign/pkg/verify"
+)
+
+// search is the work of one call of Signatures: an image and what may still be
+// read on its behalf.
+type search struct {
+	*Client
+	repository name.Repository
+	digest     string
+	bytes      atomic.Int64
+	signatures atomic.Int64
+}
+
+func (c *Client) newSearch(repository name.Repository, digest string) *search {
+	s := &search{Client: c, repository: repository, digest: digest}
+	s.bytes.Store(c.limits.Total)
+	s.signatures.Store(int64(c.limits.Signatures))
+	return s
+}
+
+func (s *search) host() string { return s.repository.RegistryStr() }
+
+// spend takes n bytes of what may be read.
+func (s *search) spend(n int64) error {
+	if s.bytes.Add(-n) < 0 {
+		return limitExceeded("the signatures of %s hold more than %d bytes", s.digest, s.limits.Total)
+	}
+	return nil
+}
+
+// count takes n of the signatures that the image may have.
+func (s *search) count(n int) error {
+	if s.signatures.Add(-int64(n)) < 0 {
+		return limitExceeded("%s has more than %d signatures", s.digest, s.limits.Signatures)
+	}
+	return nil
+}
+
+// errNotOurs marks content, known by digest, that cannot be a signature: that is
+// final, unlike a failure to get it.
+var errNotOurs = errors.New("no signature")
+
+// content fetches what d points to, kind "manifests" or "blobs", and checks it
+// against d's digest and size. It is kept for ever: content under a digest does
+// not change.
+func (s *search) content(ctx context.Context, kind string, d descriptor, limit int64) ([]byte, error) {
+	if !sha256Digest.MatchString(d.Digest) || d.Size < 0 {
+		return nil, fmt.Errorf("%w: it is listed without a sha256 digest or size", errNotOurs)
+	}
+	if d.Size > limit {
+		return nil, limitExceeded("%s, which belongs to the signatures of %s, has %d bytes, more than %d", d.Digest, s.digest, d.Size, limit)
+	}
+	if err := s.spend(d.Size); err != nil {
+		return nil, err
+	}
+	if known, ok := s.contents.get(d.Digest); ok {
+		return s.fits(known, d)
+	}
+	key := fmt.Sprintf("%s %s %s %d", s.repository.Name(), kind, d.Digest, d.Size)
+	fetched, err := s.fetching.do(ctx, key, func(ctx context.Context) ([]byte, error) {
+		return s.fetch(ctx, kind, d)
+	})
+	if err != nil {
+		return nil, failure(ctx, s.host(), err)
+	}
+	return fetched, nil
+}
+
+func (s *search) fetch(ctx context.Context, kind string, d descriptor) ([]byte, error) {
+	q := request{repository: s.repository, method: http.MethodGet, path: kind + "/" + d.Digest, accept: "*/*", max: d.Size}
+	if kind == "manifests" {
+		q.accept = d.MediaType
+	}
+	a, err := s.ask(ctx, q)
+	switch {
+	case err != nil:
+		return nil, err
+	case a.status == http.StatusNotFound:
+		return nil, unavailable("registry %s lists %s beside %s but does not have it", s.host(), d.Digest, s.digest)
+	case a.status != http.StatusOK:
+		return nil, statusError(s.host(), "the question for "+d.Digest, a.status, a.code)
+	case digestOf(a.body) != d.Digest:
+		return nil, unavailable("registry %s sent something else than %s", s.host(), d.Digest)
+	}
+	s.contents.put(d.Digest, a.body, int64(len(a.body)))
+	return s.fits(a.body, d)
+}
+
+// fits checks the size that d claims. The digest has been verified.
+func (s *search) fits(content []byte, d descriptor) ([]byte, error) {
+	if int64(len(content)) != d.Size {
+		return nil, fmt.Errorf("%w: it is listed with another size than it has", errNotOurs)
+	}
+	return content, nil
+}
+
+// malformed turns an error of the parsers, about a list that the registry gave,
+// into an *Error: what cannot be read is not the same as nothing.
+func (s *search) malformed(what string, err error) *Error {
+	if errors.Is(err, errTooMany) {
+		return &Error{verify.LimitExceeded, fmt.Sprintf("%s of %s lists more than is read", what, s.digest), err}
+	}
+	e := unavailable("%s of %s, as registry %s has it, cannot be read: %s", what, s.digest, s.host(), printable(err.Error()))
+	e.Err = err
+	return e
+}

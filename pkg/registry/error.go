@@ -1,0 +1,144 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/countersign-dev/countersign/pkg/verify"
+)
+
+// Error is what every method of Client returns when it fails. Reason is one of
+// ImageNotFound, LimitExceeded, RegistryUnavailable, RegistryUnauthorized,
+// RegistryThrottled and DeadlineExceeded.
+type Error struct {
+	Reason verify.Reason
+	// Detail is one clause for a person. It is short and holds printable ASCII
+	// only, whatever the registry sent.
+	Detail string
+	// Err is the cause, for errors.Is and errors.As; its text may hold what a
+	// registry sent, so print Detail instead.
+	Err error
+}
+
+func (e *Error) Error() string { return string(e.Reason) + ": " + e.Detail }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// errRefused marks requests that our own rules forbid.
+var errRefused = errors.New("refused")
+
+// errTooLarge is what a response's body ends with when it exceeds its bound.
+var errTooLarge = errors.New("response is too large")
+
+func unavailable(format string, args ...any) *Error {
+	return &Error{Reason: verify.RegistryUnavailable, Detail: fmt.Sprintf(format, args...)}
+}
+
+func limitExceeded(format string, args ...any) *Error {
+	return &Error{Reason: verify.LimitExceeded, Detail: fmt.Sprintf(format, args...)}
+}
+
+// failure turns the error of a request, or of the handshake before it, into an
+// *Error. host is the registry.
+func failure(ctx context.Context, host string, err error) *Error {
+	if known := (*Error)(nil); errors.As(err, &known) {
+		return known
+	}
+	switch {
+	case ctx.Err() != nil:
+		return &Error{verify.DeadlineExceeded, "registry " + host + " did not answer in time", err}
+	case errors.Is(err, errTooLarge):
+		return &Error{verify.LimitExceeded, "registry " + host + " sent more than is accepted", err}
+	}
+	// Only the handshake (ping and token) returns these: the status of the
+	// request itself is judged by whoever made it. So a 404 here says nothing
+	// about the image.
+	if status := (*transport.Error)(nil); errors.As(err, &status) {
+		e := statusError(host, "the authentication handshake", status.StatusCode, "")
+		e.Err = err
+		return e
+	}
+	return &Error{verify.RegistryUnavailable, "registry " + host + " cannot be reached: " + describe(err), err}
+}
+
+// statusError is the outcome of a request that was answered with a status that
+// is neither success nor, for what was asked, absence.
+func statusError(host, what string, status int, code string) *Error {
+	answer := fmt.Sprintf("registry %s answered %d to %s", host, status, what)
+	if code != "" {
+		answer += " (" + code + ")"
+	}
+	switch {
+	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+		return &Error{verify.RegistryUnauthorized, answer + ": the credentials do not allow it, or, as many registries answer, there is no such repository", nil}
+	case status == http.StatusTooManyRequests:
+		return &Error{verify.RegistryThrottled, answer + ": it limits the rate of requests", nil}
+	default:
+		return &Error{verify.RegistryUnavailable, answer, nil}
+	}
+}
+
+// describe says in a few words why a request failed.
+func describe(err error) string {
+	var (
+		dns  *net.DNSError
+		cert *tls.CertificateVerificationError
+		web  *url.Error
+	)
+	switch {
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return "it speaks plain HTTP, which is used only for registries that are named as insecure"
+	case errors.As(err, &dns):
+		return "its host name does not resolve"
+	case errors.As(err, &cert):
+		return "its certificate is not trusted: " + printable(cert.Err.Error())
+	case errors.As(err, &web):
+		return printable(web.Err.Error())
+	default:
+		return printable(err.Error())
+	}
+}
+
+// printable makes a text from elsewhere fit for an error message.
+func printable(s string) string {
+	cut := len(s) > shownText
+	if cut {
+		s = s[:shownText]
+	}
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, s)
+	if cut {
+		s += "..."
+	}
+	return s
+}
+
+// worse returns the error to report of two, either of which may be nil: what
+// could not be told, and may be told later, before what was refused for good.
+func worse(a, b error) error {
+	if a == nil || (b != nil && !isUnavailable(a) && isUnavailable(b)) {
+		return b
+	}
+	return a
+}
+
+func isUnavailable(err error) bool {
+	known := (*Error)(nil)
+	return !errors.As(err, &known) || known.Reason.Unavailable()
+}

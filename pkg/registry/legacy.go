@@ -1,0 +1,84 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/countersign-dev/countersign/pkg/verify"
+)
+
+// Names of cosign's first storage format, as in github.com/sigstore/cosign:
+// pkg/types/media.go and pkg/oci/static/signature.go.
+const (
+	simpleSigningType = "application/vnd.dev.cosign.simplesigning.v1+json"
+
+	signatureAnnotation   = "dev.cosignproject.cosign/signature"
+	certificateAnnotation = "dev.sigstore.cosign/certificate"
+	chainAnnotation       = "dev.sigstore.cosign/chain"
+	bundleAnnotation      = "dev.sigstore.cosign/bundle"
+	timestampAnnotation   = "dev.sigstore.cosign/rfc3161timestamp"
+)
+
+// legacy reads the image under the tag sha256-<hex>.sig, each layer of which is
+// a signature.
+func (s *search) legacy(ctx context.Context) ([]verify.Signature, error) {
+	const what = "the signature image"
+	a, err := s.ask(ctx, request{
+		repository: s.repository,
+		method:     http.MethodGet,
+		path:       "manifests/" + s.tag() + ".sig",
+		accept:     strings.Join(manifestTypes, ","),
+		max:        s.limits.Manifest,
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case a.status == http.StatusNotFound:
+		return nil, nil
+	case a.status != http.StatusOK:
+		return nil, statusError(s.host(), "the question for signatures of "+s.digest, a.status, a.code)
+	}
+	if err := s.spend(int64(len(a.body))); err != nil {
+		return nil, err
+	}
+	m, err := parseManifest(a.body, a.mediaType, s.limits.Signatures)
+	if err != nil {
+		return nil, s.malformed(what, err)
+	}
+	return s.layers(ctx, m)
+}
+
+// tag is the digest as a tag.
+func (s *search) tag() string { return strings.Replace(s.digest, ":", "-", 1) }
+
+// layers reads the signatures among the layers of m.
+func (s *search) layers(ctx context.Context, m manifest) ([]verify.Signature, error) {
+	var signatures []descriptor
+	for _, layer := range m.Layers {
+		if layer.MediaType == simpleSigningType {
+			signatures = append(signatures, layer)
+		}
+	}
+	if err := s.count(len(signatures)); err != nil {
+		return nil, err
+	}
+	return inParallel(len(signatures), s.limits.Parallel, func(i int) ([]verify.Signature, error) {
+		layer := signatures[i]
+		payload, err := s.content(ctx, "blobs", layer, s.limits.Payload)
+		if err != nil {
+			return nil, s.leaveOut(layer, err)
+		}
+		return []verify.Signature{verify.LegacySignature{
+			Payload:          payload,
+			Base64Signature:  layer.Annotations[signatureAnnotation],
+			RekorBundle:      layer.Annotations[bundleAnnotation],
+			Certificate:      layer.Annotations[certificateAnnotation],
+			Chain:            layer.Annotations[chainAnnotation],
+			RFC3161Timestamp: layer.Annotations[timestampAnnotation],
+		}}, nil
+	})
+}

@@ -1,0 +1,183 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+)
+
+// request is one question to a repository.
+type request struct {
+	repository name.Repository
+	method     string
+	path       string // below /v2/<repository>/, "manifests/latest"
+	query      string
+	accept     string
+	// max is the largest body that is accepted with status 200.
+	max int64
+	// stay means that a redirect to another host is an answer, not followed.
+	stay bool
+}
+
+// answer is what the registry said, whatever its status. The body is read whole
+// for status 200 and left out otherwise.
+type answer struct {
+	status    int
+	mediaType string // without parameters; "" where there is none
+	body      []byte
+	header    http.Header
+	code      string // of the error, as the OCI distribution specification lists them
+}
+
+func (r request) url(insecure map[string]bool) *url.URL {
+	host := r.repository.RegistryStr()
+	return &url.URL{
+		Scheme:   schemeOf(insecure, host),
+		Host:     host,
+		Path:     "/v2/" + r.repository.RepositoryStr() + "/" + r.path,
+		RawQuery: r.query,
+	}
+}
+
+// ask sends a request and, where it failed in a way that often passes, once
+// more. The error is an *Error.
+func (c *Client) ask(ctx context.Context, r request) (answer, error) {
+	a, err := c.askOnce(ctx, r)
+	if !passing(ctx, a, err) {
+		return a, err
+	}
+	select {
+	case <-ctx.Done():
+		return a, err
+	case <-time.After(retryPause):
+	}
+	return c.askOnce(ctx, r)
+}
+
+// passing tells whether a failure is worth one more try. A registry that limits
+// the rate of requests is not asked again.
+func passing(ctx context.Context, a answer, err error) bool {
+	if ctx.Err() != nil {
+		return false
+	}
+	var (
+		handshake *transport.Error
+		network   *net.OpError
+	)
+	switch {
+	case err == nil:
+		return a.status >= http.StatusInternalServerError && a.status != http.StatusNotImplemented
+	case errors.Is(err, errRefused):
+		return false
+	case errors.As(err, &handshake):
+		return handshake.StatusCode >= http.StatusInternalServerError
+	case errors.As(err, &network):
+		return !network.Timeout() && network.Op != "remote error" // which is a TLS alert
+	default:
+		return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+	}
+}
+
+func (c *Client) askOnce(ctx context.Context, r request) (answer, error) {
+	// Ends what is left of an exchange when we have what we want of it.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	host := r.repository.RegistryStr()
+	session, err := c.session(ctx, r.repository)
+	if err != nil {
+		return answer{}, failure(ctx, host, err)
+	}
+	ctx = forRegistry(ctx, hostnameOf(host))
+	req, err := http.NewRequestWithContext(ctx, r.method, r.url(c.guard.insecure).String(), nil)
+	if err != nil {
+		return answer{}, failure(ctx, host, err)
+	}
+	req.Header.Set("Accept", r.accept)
+	client := &http.Client{Transport: session, CheckRedirect: c.redirects(r)}
+	resp, err := client.Do(req)
+	if err != nil {
+		return answer{}, failure(ctx, host, err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	a, err := read(resp, r.max)
+	if err != nil {
+		return answer{}, failure(ctx, host, err)
+	}
+	if a.status == http.StatusUnauthorized || a.status == http.StatusForbidden {
+		c.sessions.Remove(r.repository.Name())
+	}
+	return a, nil
+}
+
+// redirects bounds redirects and never leaves HTTPS. Where they may lead to is
+// for guard to say.
+func (c *Client) redirects(r request) func(*http.Request, []*http.Request) error {
+	return func(next *http.Request, via []*http.Request) error {
+		first := via[0].URL
+		switch {
+		case r.stay && next.URL.Host != first.Host:
+			return http.ErrUseLastResponse
+		case len(via) > c.limits.Redirects:
+			return fmt.Errorf("%w: more than %d redirects", errRefused, c.limits.Redirects)
+		case first.Scheme == "https" && next.URL.Scheme != "https":
+			return fmt.Errorf("%w: a redirect from HTTPS to %s", errRefused, printable(next.URL.Scheme))
+		}
+		return nil
+	}
+}
+
+func read(resp *http.Response, limit int64) (answer, error) {
+	a := answer{status: resp.StatusCode, header: resp.Header}
+	if mediaType, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err == nil {
+		a.mediaType = mediaType
+	}
+	if resp.Request != nil && resp.Request.Method == http.MethodHead {
+		return a, nil
+	}
+	if a.status != http.StatusOK {
+		a.code = errorCode(resp.Body)
+		return a, nil
+	}
+	if resp.ContentLength > limit {
+		return a, errTooLarge
+	}
+	body, err := io.ReadAll(&cappedBody{ReadCloser: resp.Body, left: limit})
+	if err == nil {
+		a.body = body
+	}
+	return a, err
+}
+
+var knownCode = regexp.MustCompile(`^[A-Z_]{1,40}$`)
+
+// errorCode reads the first code of an error body of the OCI distribution
+// specification, or "".
+func errorCode(body io.Reader) string {
+	raw, err := io.ReadAll(io.LimitReader(body, errorBody))
+	if err != nil {
+		return ""
+	}
+	var said struct {
+		Errors []struct {
+			Code string `json:"code"`
+		} `json:"errors"`
+	}
+	if json.Unmarshal(raw, &said) != nil || len(said.Errors) == 0 || !knownCode.MatchString(said.Errors[0].Code) {
+		return ""
+	}
+	return said.Errors[0].Code
+}

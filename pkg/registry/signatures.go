@@ -1,0 +1,127 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/countersign-dev/countersign/pkg/image"
+	"github.com/countersign-dev/countersign/pkg/verify"
+)
+
+// Signatures returns the signatures of a digest ("sha256:<hex>") that lie beside
+// it in ref's repository: layers of cosign's tag sha256-<hex>.sig in their
+// order, then sigstore bundles found through the referrers API or, where the
+// registry has none, the tag sha256-<hex>. Nothing about them is verified but
+// that their bytes are those which the registry listed.
+//
+// nil, nil means that the registry said clearly that there are none. An error,
+// an *Error, means that the list may be incomplete; the signatures returned
+// beside it were found all the same. So a good signature among them admits, but
+// their lack may be reported only as the error.
+//
+// The registry is asked for its lists each time, and for content only if it is
+// not known by digest. The result is shared: do not change it.
+func (c *Client) Signatures(ctx context.Context, ref image.Reference, digest string) ([]verify.Signature, error) {
+	if !sha256Digest.MatchString(digest) || ref.Name() == nil {
+		return nil, unavailable("no image is named by digest %q", printable(digest))
+	}
+	ctx, cancel := c.within(ctx)
+	defer cancel()
+	repository := ref.Name().Context()
+	key := foundKey(ref, digest)
+	found, err := c.listing.do(ctx, key, func(ctx context.Context) ([]verify.Signature, error) {
+		return c.newSearch(repository, digest).all(ctx)
+	})
+	if len(found) > 0 {
+		c.found.put(key, found, footprint(found))
+	} else if err == nil {
+		c.found.remove(key)
+	}
+	if err != nil {
+		return found, failure(ctx, hostOf(ref), err)
+	}
+	return found, nil
+}
+
+// CachedSignatures returns signatures of digest that an earlier call of
+// Signatures found, without a request, and whether there are any. They may only
+// be used to admit: before a denial, call Signatures.
+func (c *Client) CachedSignatures(ref image.Reference, digest string) ([]verify.Signature, bool) {
+	if ref.Name() == nil {
+		return nil, false
+	}
+	return c.found.get(foundKey(ref, digest))
+}
+
+// foundKey keeps repositories apart: a signature that lies beside an image in
+// one says nothing about the same image in another.
+func foundKey(ref image.Reference, digest string) string {
+	return ref.Repository() + "@" + digest
+}
+
+// all looks in both places at once.
+func (s *search) all(ctx context.Context) ([]verify.Signature, error) {
+	places := []func(context.Context) ([]verify.Signature, error){s.legacy, s.referrers}
+	return inParallel(len(places), len(places), func(i int) ([]verify.Signature, error) {
+		return places[i](ctx)
+	})
+}
+
+// inParallel calls work for 0 … n-1, at most limit at a time, and returns all
+// that was found, in order, beside the error to report. A panic is an error.
+func inParallel(n, limit int, work func(i int) ([]verify.Signature, error)) ([]verify.Signature, error) {
+	found := make([][]verify.Signature, n)
+	errs := make([]error, n)
+	var group errgroup.Group
+	group.SetLimit(limit)
+	for i := range n {
+		group.Go(func() error {
+			defer func() {
+				if p := recover(); p != nil {
+					errs[i] = fmt.Errorf("panic: %v", p)
+				}
+			}()
+			found[i], errs[i] = work(i)
+			return nil
+		})
+	}
+	_ = group.Wait() // errors are in errs
+	var worst error
+	for _, err := range errs {
+		worst = worse(worst, err)
+	}
+	return slices.Concat(found...), worst
+}
+
+// leaveOut drops what cannot be a signature, with a line in the log, and passes
+// every other error on.
+func (s *search) leaveOut(d descriptor, err error) error {
+	if !errors.Is(err, errNotOurs) && !errors.Is(err, errMalformed) {
+		return err
+	}
+	s.log.V(1).Info("left out content beside an image", "repository", s.repository.Name(), "digest", s.digest,
+		"content", printable(d.Digest), "why", printable(err.Error()))
+	return nil
+}
+
+// footprint is what a list of signatures takes in memory, roughly.
+func footprint(found []verify.Signature) int64 {
+	var bytes int
+	for _, signature := range found {
+		switch v := signature.(type) {
+		case verify.LegacySignature:
+			bytes += len(v.Payload) + len(v.Base64Signature) + len(v.RekorBundle) + len(v.Certificate) + len(v.Chain) + len(v.RFC3161Timestamp)
+		case verify.Bundle:
+			bytes += len(v.JSON)
+		}
+		bytes += entryOverhead
+	}
+	return int64(bytes)
+}

@@ -1,0 +1,135 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package tlog
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/transparency-dev/formats/log"
+	"golang.org/x/mod/sumdb/note"
+)
+
+// maxNoteBytes bounds a signed note. A Rekor checkpoint takes about 250 bytes,
+// and each witness cosignature about 150.
+const maxNoteBytes = 32 << 10
+
+// Checkpoint is a commitment of a log to its whole content, whose signature has
+// been verified under the log's configured key. The zero value is no checkpoint;
+// only VerifyCheckpoint makes others.
+//
+//	rekor.example - 1193050959916656506     origin: host name, " - ", tree ID
+//	48213                                   size
+//	47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=
+//	                                        root hash (RFC 6962 section 2.1)
+//	— rekor.example 3ksn1Q==…               signature by the key of that name
+//
+// See https://c2sp.org/tlog-checkpoint and https://c2sp.org/signed-note.
+type Checkpoint struct {
+	origin string
+	treeID int64
+	size   uint64
+	root   [sha256.Size]byte
+	note   string
+}
+
+// Origin is the first line: the host name and the tree ID of a Rekor v1 shard.
+func (c Checkpoint) Origin() string { return c.origin }
+
+// Size is the number of entries that the checkpoint commits to. It is 0 only for
+// the checkpoint of an empty log that Prover.Poll returns.
+func (c Checkpoint) Size() uint64 { return c.size }
+
+// Root is the root hash of the tree of that size.
+func (c Checkpoint) Root() [sha256.Size]byte { return c.root }
+
+// Note is the signed note, byte for byte as it was verified.
+func (c Checkpoint) Note() string { return c.note }
+
+// String says origin, size and root on one line.
+func (c Checkpoint) String() string {
+	return fmt.Sprintf("%q size %d root %s", c.origin, c.size, hex.EncodeToString(c.root[:]))
+}
+
+var errMalformedCheckpoint = errors.New("malformed checkpoint")
+
+// VerifyCheckpoint parses a signed note strictly and verifies it under the log's
+// key. It accepts exactly the three lines of a checkpoint, in their canonical
+// form, whose origin is this log's host name and a tree ID; signature lines of
+// other keys (witnesses) are passed over. Every error wraps ErrCheckpoint, or
+// ErrLimit for a note that is too long.
+func (l *Log) VerifyCheckpoint(signed []byte) (Checkpoint, error) {
+	checkpoint, err := l.open(signed)
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	if checkpoint.size == 0 {
+		return Checkpoint{}, fmt.Errorf("%w: it is of an empty log", ErrCheckpoint)
+	}
+	return checkpoint, nil
+}
+
+// open is VerifyCheckpoint for callers that know what to do with the checkpoint
+// of a log that has no entries yet.
+func (l *Log) open(signed []byte) (Checkpoint, error) {
+	if len(signed) > maxNoteBytes {
+		return Checkpoint{}, fmt.Errorf("%w: checkpoint is longer than %d bytes", ErrLimit, maxNoteBytes)
+	}
+	n, err := note.Open(signed, note.VerifierList(noteKey{l}))
+	if err != nil {
+		return Checkpoint{}, fmt.Errorf("%w: %w", ErrCheckpoint, noteError(err, l))
+	}
+	var body log.Checkpoint
+	rest, err := body.Unmarshal([]byte(n.Text))
+	if err != nil || len(rest) != 0 {
+		return Checkpoint{}, fmt.Errorf("%w: %w", ErrCheckpoint, errMalformedCheckpoint)
+	}
+	// Numbers and base64 have several spellings that parse. Only the one that
+	// printing gives is accepted, so that a checkpoint is one string of bytes.
+	if string(body.Marshal()) != n.Text || len(body.Hash) != sha256.Size {
+		return Checkpoint{}, fmt.Errorf("%w: %w", ErrCheckpoint, errMalformedCheckpoint)
+	}
+	treeID, err := l.treeID(body.Origin)
+	if err != nil {
+		return Checkpoint{}, fmt.Errorf("%w: %w", ErrCheckpoint, err)
+	}
+	return Checkpoint{
+		origin: body.Origin,
+		treeID: treeID,
+		size:   body.Size,
+		root:   [sha256.Size]byte(body.Hash),
+		note:   string(signed),
+	}, nil
+}
+
+// treeID returns the tree ID in origin, which must be "<host name> - <decimal>".
+func (l *Log) treeID(origin string) (int64, error) {
+	digits, ok := strings.CutPrefix(origin, l.hostname+" - ")
+	if !ok {
+		return 0, fmt.Errorf("origin %.200q is not of log %q, whose origin begins with %q", origin, l.name, l.hostname+" - ")
+	}
+	id, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || id <= 0 || strconv.FormatInt(id, 10) != digits {
+		return 0, fmt.Errorf("origin %.200q does not end in a tree ID", origin)
+	}
+	return id, nil
+}
+
+// noteError says in the terms of a log what package note found.
+func noteError(err error, l *Log) error {
+	var unverified *note.UnverifiedNoteError
+	var invalid *note.InvalidSignatureError
+	switch {
+	case errors.As(err, &unverified):
+		return fmt.Errorf("no signature by the key of log %q", l.name)
+	case errors.As(err, &invalid):
+		return fmt.Errorf("the signature by the key of log %q does not verify", l.name)
+	default:
+		return errMalformedCheckpoint
+	}
+}

@@ -1,0 +1,51 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package tlog
+
+import "context"
+
+// What the tests, which live outside of the package because tlogtest imports it,
+// need of its inside.
+
+const (
+	MaxNoteBytes         = maxNoteBytes
+	MaxBodyBytes         = maxBodyBytes
+	MaxProofHashes       = maxProofHashes
+	MaxConsistencyHashes = maxConsistencyHashes
+	MaxResponseBytes     = maxResponseBytes
+	RequestTimeout       = requestTimeout
+	FlightTimeout        = flightTimeout
+	MaxRaces             = maxRaces
+)
+
+var ErrRefused = errRefused
+
+func LeafHash(body []byte) [32]byte { return leafHash(body) }
+
+func (c Claim) Check(body []byte) error { return c.check(body) }
+
+func (c Claim) Body() ([]byte, bool) { return c.body() }
+
+func (l *Log) Open(note []byte) (Checkpoint, error) { return l.open(note) }
+
+func (i *Inclusion) Verify(l *Log, leaf [32]byte) (Checkpoint, error) { return i.verify(l, leaf) }
+
+func (e *Entry) CheckSignedEntryTimestamp(l *Log) error { return e.checkSignedEntryTimestamp(l) }
+
+func CheckConsistency(older, newer Checkpoint, hashes [][]byte) error {
+	return checkConsistency(older, newer, hashes)
+}
+
+func (r *RekorV1) Entry(ctx context.Context, leaf [32]byte) (*Entry, error) {
+	return r.entry(ctx, leaf)
+}
+
+func (r *RekorV1) Latest(ctx context.Context) ([]byte, error) { return r.latest(ctx) }
+
+func (r *RekorV1) ConsistencyProof(ctx context.Context, treeID int64, first, last uint64) ([][]byte, error) {
+	return r.consistencyProof(ctx, treeID, first, last)
+}
+
+// ExactBody is the claim that an entry has just this body.
+func ExactBody(body []byte) Claim { return Claim{prefix: string(body)} }

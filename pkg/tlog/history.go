@@ -1,0 +1,23 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package tlog
+
+import "context"
+
+// History keeps the last verified checkpoint of each origin of one log: the
+// signed note, verbatim. It is what makes a rollback or a fork visible.
+type History interface {
+	// Latest returns the stored note for origin, or nil when this origin has
+	// not been seen, and a version to hand back to Advance. It returns an
+	// *InconsistencyError when an inconsistency has been recorded for the log,
+	// and an error that wraps ErrUnavailable when the store does not answer.
+	Latest(ctx context.Context, origin string) (note []byte, version string, err error)
+	// Advance replaces the note stored for the checkpoint's origin, if the
+	// version is still the one that Latest returned. It returns ErrConflict
+	// when somebody else was faster: read again, verify again.
+	Advance(ctx context.Context, next Checkpoint, version string) error
+	// Accuse records a proven inconsistency: two notes, both signed by the
+	// log, that cannot both be true.
+	Accuse(ctx context.Context, a, b Checkpoint) error
+}

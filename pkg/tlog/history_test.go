@@ -1,0 +1,375 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package tlog_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/countersign-dev/countersign/pkg/tlog"
+	"github.com/countersign-dev/countersign/pkg/tlog/tlogtest"
+)
+
+// brokenHistory is a history whose store can fail in each of its three ways.
+type brokenHistory struct {
+	*tlog.MemoryHistory
+	latest, advance, accuse error
+	// before runs before each Advance.
+	before func(next tlog.Checkpoint)
+}
+
+func (h *brokenHistory) Latest(ctx context.Context, origin string) ([]byte, string, error) {
+	if h.latest != nil {
+		return nil, "", h.latest
+	}
+	return h.MemoryHistory.Latest(ctx, origin)
+}
+
+func (h *brokenHistory) Advance(ctx context.Context, next tlog.Checkpoint, version string) error {
+	if h.before != nil {
+		h.before(next)
+	}
+	if h.advance != nil {
+		return h.advance
+	}
+	return h.MemoryHistory.Advance(ctx, next, version)
+}
+
+func (h *brokenHistory) Accuse(ctx context.Context, a, b tlog.Checkpoint) error {
+	if h.accuse != nil {
+		return h.accuse
+	}
+	return h.MemoryHistory.Accuse(ctx, a, b)
+}
+
+func TestFirstContactIsTrustedAndStored(t *testing.T) {
+	l, claims := logged(t, 5)
+	server, history := serve(t, l), tlog.NewMemoryHistory()
+	prover := online(t, l, server, history)
+	if _, err := prover.Prove(t.Context(), claims[0], l.Entry(0, 3)); err != nil {
+		t.Fatal(err)
+	}
+	if got := storedSize(t, l, history); got != 3 {
+		t.Errorf("stored size is %d, want 3", got)
+	}
+	if got := server.Requests.Load(); got != 0 {
+		t.Errorf("%d requests were made for what came with the signature", got)
+	}
+	note, _, _ := history.Latest(t.Context(), l.Origin())
+	if _, err := configured(t, l).VerifyCheckpoint(note); err != nil {
+		t.Errorf("the stored note does not verify: %v", err)
+	}
+}
+
+func TestHistoryMovesForwardOnly(t *testing.T) {
+	l, claims := logged(t, 30)
+	server, history := serve(t, l), tlog.NewMemoryHistory()
+	prover := online(t, l, server, history)
+	var proofs proofRequests
+	proofs.watch(server)
+	for _, step := range []struct {
+		size   int
+		stored uint64
+		proofs []string
+	}{
+		{size: 10, stored: 10},
+		{size: 10, stored: 10},
+		{size: 20, stored: 20, proofs: []string{"10-20"}},
+		{size: 10, stored: 20}, // it was stored once: nothing new to show
+		{size: 7, stored: 20, proofs: []string{"7-20"}},
+		{size: 7, stored: 20},
+		{size: 30, stored: 30, proofs: []string{"20-30"}},
+		{size: 7, stored: 30},
+		{size: 20, stored: 30},
+		{size: 19, stored: 30, proofs: []string{"19-30"}},
+		{size: 30, stored: 30},
+	} {
+		if _, err := prover.Prove(t.Context(), claims[2], l.Entry(2, step.size)); err != nil {
+			t.Fatalf("size %d: %v", step.size, err)
+		}
+		if got := storedSize(t, l, history); got != step.stored {
+			t.Errorf("after size %d: stored size is %d, want %d", step.size, got, step.stored)
+		}
+		if diff := cmp.Diff(step.proofs, proofs.take()); diff != "" {
+			t.Errorf("size %d: consistency proofs (-want +got):\n%s", step.size, diff)
+		}
+	}
+}
+
+func TestRollback(t *testing.T) {
+	for name, back := range map[string]int{"by 1 entry": 1, "by 1,000 entries": 1000} {
+		t.Run(name, func(t *testing.T) {
+			const size = 1200
+			l, _ := logged(t, size)
+			history := seeded(l, size)
+			server := serve(t, l)
+			prover := online(t, l, server, history)
+
+			// The log is restored from a backup. It still has what was there,
+			// and cannot show that this is the beginning of what was seen.
+			restored := l.Fork(size - back)
+			server.Show(restored, 0)
+			_, err := prover.Poll(t.Context())
+			wantErr(t, err, tlog.ErrInconsistent)
+			if errors.Is(err, tlog.ErrUnavailable) {
+				t.Errorf("a rollback is told as an outage: %v", err)
+			}
+
+			// Then it grows in another way to just the same size ...
+			for restored.Size() < size {
+				restored.Append([]byte("after the restore"))
+			}
+			_, err = prover.Poll(t.Context())
+			wantErr(t, err, tlog.ErrInconsistent)
+			evidence := accused(history)
+			if evidence == nil {
+				t.Fatal("two checkpoints of one size are no evidence")
+			}
+			if diff := cmp.Diff([]string{l.Checkpoint(size), restored.Checkpoint(size)}, []string{evidence.A.Note(), evidence.B.Note()},
+				cmp.Transformer("text", func(note string) string { text, _, _ := strings.Cut(note, "\n\n"); return text })); diff != "" {
+				t.Errorf("evidence (-want +got):\n%s", diff)
+			}
+			// ... and nothing counts any more, however the log behaves.
+			server.Show(l, 0)
+			_, err = prover.Poll(t.Context())
+			wantErr(t, err, tlog.ErrInconsistent)
+		})
+	}
+}
+
+func TestTwoViewsOfOneSize(t *testing.T) {
+	l, claims := logged(t, 8)
+	fork := l.Fork(5)
+	forkClaims := extend(t, fork, 3, "fork ")
+	history := tlog.NewMemoryHistory()
+	prover := tlog.NewProver(configured(t, l), nil, history)
+	if _, err := prover.Prove(t.Context(), claims[7], l.Entry(7, 8)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := prover.Prove(t.Context(), forkClaims[0], fork.Entry(5, 8))
+	wantErr(t, err, tlog.ErrInconsistent)
+	var evidence *tlog.InconsistencyError
+	if !errors.As(err, &evidence) || evidence.A.Root() == evidence.B.Root() || evidence.A.Size() != evidence.B.Size() {
+		t.Fatalf("got error %v, want two roots of one size", err)
+	}
+	if !strings.Contains(err.Error(), evidence.A.String()) || !strings.Contains(err.Error(), evidence.B.String()) {
+		t.Errorf("the error does not say what was found: %v", err)
+	}
+	for _, note := range []string{evidence.A.Note(), evidence.B.Note()} {
+		if _, err := configured(t, l).VerifyCheckpoint([]byte(note)); err != nil {
+			t.Errorf("the evidence does not verify: %v", err)
+		}
+	}
+}
+
+func TestCachedProofsStopCountingWhenTheLogIsAccused(t *testing.T) {
+	l, claims := logged(t, 8)
+	server, history := serve(t, l), tlog.NewMemoryHistory()
+	prover := online(t, l, server, history)
+	for range 2 {
+		if _, err := prover.Prove(t.Context(), claims[3], nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := server.Requests.Load(); got != 1 {
+		t.Errorf("%d requests for one entry, want 1", got)
+	}
+	fork := l.Fork(4)
+	fork.Grow(4)
+	if err := history.Accuse(t.Context(), checkpointOf(t, l, 8), checkpointOf(t, fork, 8)); err != nil {
+		t.Fatal(err)
+	}
+	for name, entry := range map[string]*tlog.Entry{"nothing": nil, "a promise": l.Promise(3), "a proof": l.Entry(3, 8)} {
+		if _, err := prover.Prove(t.Context(), claims[3], entry); !errors.Is(err, tlog.ErrInconsistent) {
+			t.Errorf("with %s: got error %v, want ErrInconsistent", name, err)
+		}
+	}
+}
+
+// TestKnownEntryDoesNotExcuseWhatCameWithIt: what was proven before spares requests,
+// and no check. The verdict on a signature's bytes is the same at every replica.
+func TestKnownEntryDoesNotExcuseWhatCameWithIt(t *testing.T) {
+	l, claims := logged(t, 8)
+	fork := l.Fork(4)
+	fork.Grow(4)
+	for name, test := range map[string]struct {
+		change func(*tlog.Entry)
+		err    error
+	}{
+		"nothing changed":                {change: func(*tlog.Entry) {}},
+		"proof hash changed":             {change: func(e *tlog.Entry) { e.Inclusion.Hashes[0][0] ^= 1 }, err: tlog.ErrInclusionProof},
+		"index changed":                  {change: func(e *tlog.Entry) { e.Inclusion.Index++ }, err: tlog.ErrInclusionProof},
+		"checkpoint changed":             {change: func(e *tlog.Entry) { e.Inclusion.Checkpoint += "x" }, err: tlog.ErrCheckpoint},
+		"promise changed":                {change: func(e *tlog.Entry) { e.SignedEntryTimestamp[9] ^= 1 }, err: tlog.ErrSignedEntryTimestamp},
+		"proof and checkpoint of a fork": {change: func(e *tlog.Entry) { e.Inclusion = fork.Entry(3, 8).Inclusion }, err: tlog.ErrInconsistent},
+	} {
+		t.Run(name, func(t *testing.T) {
+			prover := tlog.NewProver(configured(t, l), nil, tlog.NewMemoryHistory())
+			if _, err := prover.Prove(t.Context(), claims[3], l.Entry(3, 8)); err != nil {
+				t.Fatal(err)
+			}
+			entry := l.Entry(3, 8)
+			test.change(entry)
+			_, err := prover.Prove(t.Context(), claims[3], entry)
+			wantErr(t, err, test.err)
+		})
+	}
+}
+
+func TestKnownEntryWithAnotherPromise(t *testing.T) {
+	l, claims := logged(t, 4)
+	prover := tlog.NewProver(configured(t, l), nil, tlog.NewMemoryHistory())
+	if _, err := prover.Prove(t.Context(), claims[1], l.Entry(1, 4)); err != nil {
+		t.Fatal(err)
+	}
+	entry := l.Promise(1)
+	entry.SignedEntryTimestamp[9] ^= 1
+	_, err := prover.Prove(t.Context(), claims[1], entry)
+	wantErr(t, err, tlog.ErrSignedEntryTimestamp)
+	if _, err := prover.Prove(t.Context(), claims[1], l.Promise(1)); err != nil {
+		t.Errorf("a known entry is asked for again: %v", err)
+	}
+}
+
+func TestReplicaThatLagsIsNoRollback(t *testing.T) {
+	l, _ := logged(t, 30)
+	server, history := serve(t, l), seeded(l, 30)
+	prover := online(t, l, server, history)
+	// One replica answers for the latest checkpoint, an up-to-date one for proofs.
+	behind := serve(t, l)
+	behind.Show(l, 25)
+	server.Intercept(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == "/api/v1/log" {
+			behind.Config.Handler.ServeHTTP(w, r)
+			return true
+		}
+		return false
+	})
+	got, err := prover.Poll(t.Context())
+	if err != nil || got.Size() != 25 {
+		t.Errorf("got %v, %v", got, err)
+	}
+	if got := storedSize(t, l, history); got != 30 {
+		t.Errorf("stored size went down to %d", got)
+	}
+}
+
+func TestStoredNoteThatIsNotThisLogs(t *testing.T) {
+	l, claims := logged(t, 4)
+	otherKey := sameTree(l)
+	otherTree := l.Fork(4)
+	otherTree.TreeID++
+	for name, note := range map[string]string{
+		"of another key":                      otherKey.Checkpoint(4),
+		"of another tree, under this origin":  otherTree.Checkpoint(4),
+		"of an empty log":                     l.Checkpoint(0),
+		"that is not a note":                  "garbage",
+		"that is empty, but there":            "",
+		"whose signature was cut off by hand": strings.SplitAfter(l.Checkpoint(4), "\n\n")[0],
+	} {
+		t.Run(name, func(t *testing.T) {
+			history := tlog.NewMemoryHistory()
+			history.Seed(l.Origin(), note)
+			prover := online(t, l, serve(t, l), history)
+			_, err := prover.Prove(t.Context(), claims[0], l.Entry(0, 4))
+			wantErr(t, err, tlog.ErrInconsistent)
+			if evidence := accused(history); evidence != nil {
+				t.Errorf("a broken store accuses the log: %v", evidence)
+			}
+		})
+	}
+}
+
+func TestStoreThatFailsIsUnavailable(t *testing.T) {
+	l, claims := logged(t, 4)
+	fork := l.Fork(2)
+	fork.Grow(2)
+	down := errors.New("etcd is away")
+	t.Run("while it is read", func(t *testing.T) {
+		history := &brokenHistory{MemoryHistory: tlog.NewMemoryHistory(), latest: down}
+		prover := online(t, l, serve(t, l), history)
+		_, err := prover.Prove(t.Context(), claims[0], l.Entry(0, 4))
+		wantErr(t, err, tlog.ErrUnavailable)
+		wantErr(t, err, down)
+		_, err = prover.Poll(t.Context())
+		wantErr(t, err, tlog.ErrUnavailable)
+	})
+	t.Run("while it is read for what is known", func(t *testing.T) {
+		history := &brokenHistory{MemoryHistory: tlog.NewMemoryHistory()}
+		prover := online(t, l, serve(t, l), history)
+		if _, err := prover.Prove(t.Context(), claims[0], nil); err != nil {
+			t.Fatal(err)
+		}
+		history.latest = down
+		_, err := prover.Prove(t.Context(), claims[0], nil)
+		wantErr(t, err, tlog.ErrUnavailable)
+	})
+	t.Run("while it is written", func(t *testing.T) {
+		history := &brokenHistory{MemoryHistory: tlog.NewMemoryHistory(), advance: down}
+		_, err := online(t, l, serve(t, l), history).Prove(t.Context(), claims[0], l.Entry(0, 4))
+		wantErr(t, err, tlog.ErrUnavailable)
+	})
+	t.Run("while an empty log is looked at", func(t *testing.T) {
+		history := &brokenHistory{MemoryHistory: tlog.NewMemoryHistory(), latest: down}
+		_, err := online(t, l, serve(t, l.Fork(0)), history).Poll(t.Context())
+		wantErr(t, err, tlog.ErrUnavailable)
+	})
+	t.Run("while evidence is written, which stays a refusal", func(t *testing.T) {
+		history := &brokenHistory{MemoryHistory: seeded(l, 4), accuse: down}
+		_, err := online(t, l, serve(t, fork), history).Poll(t.Context())
+		wantErr(t, err, tlog.ErrInconsistent)
+		wantErr(t, err, down)
+		if !errors.As(err, new(*tlog.InconsistencyError)) {
+			t.Errorf("the evidence is lost: %v", err)
+		}
+	})
+}
+
+func TestEmptyLog(t *testing.T) {
+	empty := tlogtest.New(hostname)
+	t.Run("that never had entries is fine", func(t *testing.T) {
+		history := tlog.NewMemoryHistory()
+		got, err := online(t, empty, serve(t, empty), history).Poll(t.Context())
+		if err != nil || got.Size() != 0 || got.Origin() != empty.Origin() {
+			t.Errorf("got %v, %v", got, err)
+		}
+		if got := storedSize(t, empty, history); got != 0 {
+			t.Errorf("stored size is %d", got)
+		}
+	})
+	t.Run("that had entries before is refused", func(t *testing.T) {
+		l, _ := logged(t, 3)
+		history := seeded(l, 3)
+		_, err := online(t, l, serve(t, l.Fork(0)), history).Poll(t.Context())
+		wantErr(t, err, tlog.ErrInconsistent)
+	})
+}
+
+func TestShardsHaveTheirOwnHistories(t *testing.T) {
+	l, claims := logged(t, 9)
+	next := l.Fork(0)
+	next.TreeID, next.FirstIndex = l.TreeID+1, 9
+	nextClaims := extend(t, next, 4, "next ")
+	history := tlog.NewMemoryHistory()
+	prover := tlog.NewProver(configured(t, l), nil, history)
+	for _, err := range []error{
+		second(prover.Prove(t.Context(), claims[0], l.Entry(0, 9))),
+		second(prover.Prove(t.Context(), nextClaims[1], next.Entry(1, 4))),
+		second(prover.Prove(t.Context(), claims[1], l.Entry(1, 9))),
+	} {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if storedSize(t, l, history) != 9 || storedSize(t, next, history) != 4 {
+		t.Errorf("stored sizes are %d and %d", storedSize(t, l, history), storedSize(t, next, history))
+	}
+}
+
+func second(_ tlog.Proof, err error) error { return err }

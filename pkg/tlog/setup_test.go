@@ -1,0 +1,172 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package tlog_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/sha256"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"sync"
+	"testing"
+
+	"github.com/countersign-dev/countersign/pkg/tlog"
+	"github.com/countersign-dev/countersign/pkg/tlog/tlogtest"
+)
+
+const hostname = "rekor.example.test"
+
+// configured is the identity of l as a cluster's owner would configure it.
+func configured(t testing.TB, l *tlogtest.Log) *tlog.Log {
+	t.Helper()
+	log, err := tlog.NewLog("corp", l.Hostname, l.PublicKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return log
+}
+
+func checkpointOf(t testing.TB, l *tlogtest.Log, size int) tlog.Checkpoint {
+	t.Helper()
+	checkpoint, err := configured(t, l).VerifyCheckpoint([]byte(l.Checkpoint(size)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return checkpoint
+}
+
+func serve(t testing.TB, l *tlogtest.Log) *tlogtest.Server {
+	t.Helper()
+	server := tlogtest.NewServer(l)
+	t.Cleanup(server.Close)
+	return server
+}
+
+func dial(t testing.TB, address string) *tlog.RekorV1 {
+	t.Helper()
+	base, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := tlog.NewRekorV1(base, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// online returns a prover for l that asks server and keeps to history.
+func online(t testing.TB, l *tlogtest.Log, server *tlogtest.Server, history tlog.History) *tlog.Prover {
+	t.Helper()
+	return tlog.NewProver(configured(t, l), dial(t, server.URL), history)
+}
+
+// logged is a log of n entries, each with the claim that it answers.
+func logged(t testing.TB, n int) (*tlogtest.Log, []tlog.Claim) {
+	t.Helper()
+	l := tlogtest.New(hostname)
+	return l, extend(t, l, n, "entry ")
+}
+
+// extend adds n entries to l and returns their claims. Logs that are extended with
+// different words differ.
+func extend(t testing.TB, l *tlogtest.Log, n int, word string) []tlog.Claim {
+	t.Helper()
+	claims := make([]tlog.Claim, n)
+	for i := range claims {
+		claims[i] = claimOf(t, word+strconv.Itoa(i))
+		body, _ := claims[i].Body()
+		l.Append(body)
+	}
+	return claims
+}
+
+// claimOf makes a claim about some artifact.
+func claimOf(t testing.TB, artifact string) tlog.Claim {
+	t.Helper()
+	digest := sha256.Sum256([]byte(artifact))
+	claim, err := tlog.HashedRekord(crypto.SHA256, digest[:], []byte("signature of "+artifact), []byte("-----BEGIN PUBLIC KEY-----\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return claim
+}
+
+func bodyOf(t testing.TB, claim tlog.Claim) []byte {
+	t.Helper()
+	body, ok := claim.Body()
+	if !ok {
+		t.Fatal("the claim does not determine its body")
+	}
+	return body
+}
+
+// seeded is a history that begins with a checkpoint of l.
+func seeded(l *tlogtest.Log, size int) *tlog.MemoryHistory {
+	history := tlog.NewMemoryHistory()
+	history.Seed(l.Origin(), l.Checkpoint(size))
+	return history
+}
+
+// storedSize is the size of what history holds of l.
+func storedSize(t testing.TB, l *tlogtest.Log, history tlog.History) uint64 {
+	t.Helper()
+	note, _, err := history.Latest(context.Background(), l.Origin())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if note == nil {
+		return 0
+	}
+	checkpoint, err := configured(t, l).VerifyCheckpoint(note)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return checkpoint.Size()
+}
+
+// accused returns the evidence that history holds against its log, or nil.
+func accused(history tlog.History) *tlog.InconsistencyError {
+	var evidence *tlog.InconsistencyError
+	_, _, err := history.Latest(context.Background(), "")
+	errors.As(err, &evidence)
+	return evidence
+}
+
+// wantErr checks that err is of the wanted kind and of no other kind that callers
+// would take for something else. A nil want wants success.
+func wantErr(t testing.TB, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("got error %v, want %v", err, want)
+	}
+}
+
+// proofRequests counts the consistency proofs that a server was asked for.
+type proofRequests struct {
+	mu    sync.Mutex
+	asked []string
+}
+
+func (p *proofRequests) watch(server *tlogtest.Server) {
+	server.Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == "/api/v1/log/proof" {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.asked = append(p.asked, r.FormValue("firstSize")+"-"+r.FormValue("lastSize"))
+		}
+		return false
+	})
+}
+
+func (p *proofRequests) take() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	asked := p.asked
+	p.asked = nil
+	return asked
+}

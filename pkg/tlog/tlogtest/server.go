@@ -1,0 +1,137 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package tlogtest
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"sync"
+	"sync/atomic"
+)
+
+// Server serves a Log at a URL, and can be told to serve another one instead.
+type Server struct {
+	*httptest.Server
+	// Requests counts what was asked, by anybody.
+	Requests atomic.Int64
+
+	mu        sync.Mutex
+	log       *Log
+	size      int // 0: as large as the log is
+	intercept func(http.ResponseWriter, *http.Request) bool
+}
+
+// NewServer starts a server for log; Close ends it.
+func NewServer(log *Log) *Server {
+	s := &Server{log: log}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /api/v1/log", s.info)
+	mux.HandleFunc("GET /api/v1/log/proof", s.proof)
+	mux.HandleFunc("GET /api/v1/log/entries/{id}", s.entry)
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.Requests.Add(1)
+		if _, _, intercept := s.state(); intercept != nil && intercept(w, r) {
+			return
+		}
+		mux.ServeHTTP(w, r)
+	}))
+	return s
+}
+
+// Show makes the server show the first size entries of log from now on; size 0
+// shows all that there are at the time of a request.
+func (s *Server) Show(log *Log, size int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.log, s.size = log, size
+}
+
+// Intercept makes the server call fn for each request; fn returns whether it has
+// answered it. Nil ends that.
+func (s *Server) Intercept(fn func(http.ResponseWriter, *http.Request) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.intercept = fn
+}
+
+func (s *Server) state() (*Log, int, func(http.ResponseWriter, *http.Request) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	size := s.size
+	if size == 0 {
+		size = s.log.Size()
+	}
+	return s.log, size, s.intercept
+}
+
+func (s *Server) info(w http.ResponseWriter, _ *http.Request) {
+	log, size, _ := s.state()
+	answer(w, map[string]any{
+		"inactiveShards": nil,
+		"rootHash":       hex.EncodeToString(log.Root(size)),
+		"signedTreeHead": log.Checkpoint(size),
+		"treeID":         strconv.FormatInt(log.TreeID, 10),
+		"treeSize":       size,
+	})
+}
+
+func (s *Server) proof(w http.ResponseWriter, r *http.Request) {
+	log, size, _ := s.state()
+	first, err1 := strconv.Atoi(r.FormValue("firstSize"))
+	last, err2 := strconv.Atoi(r.FormValue("lastSize"))
+	if err1 != nil || err2 != nil || first < 1 || last > size || first > last || r.FormValue("treeID") != strconv.FormatInt(log.TreeID, 10) {
+		http.Error(w, `{"code":400}`, http.StatusBadRequest)
+		return
+	}
+	answer(w, map[string]any{"rootHash": hex.EncodeToString(log.Root(size)), "hashes": hexes(log.Consistency(first, last))})
+}
+
+func (s *Server) entry(w http.ResponseWriter, r *http.Request) {
+	log, size, _ := s.state()
+	leaf := r.PathValue("id")
+	if len(leaf) == 80 {
+		leaf = leaf[16:]
+	}
+	index, ok := log.find(leaf)
+	if !ok || index >= size {
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	e := log.Entry(index, size)
+	answer(w, map[string]any{log.entryID(leaf): map[string]any{
+		"body":           base64.StdEncoding.EncodeToString(e.Body),
+		"integratedTime": e.IntegratedTime,
+		"logID":          hex.EncodeToString(e.LogID),
+		"logIndex":       e.LogIndex,
+		"verification": map[string]any{
+			"inclusionProof": map[string]any{
+				"checkpoint": e.Inclusion.Checkpoint,
+				"hashes":     hexes(e.Inclusion.Hashes),
+				"logIndex":   e.Inclusion.Index,
+				"rootHash":   hex.EncodeToString(log.Root(size)),
+				"treeSize":   size,
+			},
+			"signedEntryTimestamp": e.SignedEntryTimestamp,
+		},
+	}})
+}
+
+func hexes(hashes [][]byte) []string {
+	digits := make([]string, len(hashes))
+	for i, h := range hashes {
+		digits[i] = hex.EncodeToString(h)
+	}
+	return digits
+}
+
+func answer(w http.ResponseWriter, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(body); err != nil {
+		panic(err)
+	}
+}

@@ -1,0 +1,104 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package trust
+
+import (
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
+	"github.com/countersign-dev/countersign/pkg/tlog"
+)
+
+// maxShards is the most trees of one log that are remembered beside the active
+// one. To forget one would let the log rewrite it, so another is refused instead.
+const maxShards = 32
+
+// checkpoints returns every checkpoint in status, the active tree's first.
+func checkpoints(status *v1alpha1.TransparencyLogStatus) []*v1alpha1.LogCheckpoint {
+	var all []*v1alpha1.LogCheckpoint
+	if status.Checkpoint != nil {
+		all = append(all, status.Checkpoint)
+	}
+	for i := range status.Shards {
+		all = append(all, &status.Shards[i])
+	}
+	return all
+}
+
+// find returns the checkpoint of origin, or nil.
+func find(status *v1alpha1.TransparencyLogStatus, origin string) *v1alpha1.LogCheckpoint {
+	for _, stored := range checkpoints(status) {
+		if stored.Origin == origin {
+			return stored
+		}
+	}
+	return nil
+}
+
+// store puts next in the place of its tree's checkpoint. The tree that advances is
+// the active one: what was there becomes a shard. It fails, wrapping
+// tlog.ErrLimit, when there are too many trees.
+func store(status *v1alpha1.TransparencyLogStatus, next tlog.Checkpoint, now time.Time) error {
+	updated := &v1alpha1.LogCheckpoint{
+		Origin:     next.Origin(),
+		Size:       int64(next.Size()),
+		RootHash:   rootOf(next),
+		Note:       next.Note(),
+		VerifiedAt: metav1.NewTime(now),
+		FirstContact: &v1alpha1.FirstContact{
+			Method:   v1alpha1.FirstContactTrustOnFirstUse,
+			Size:     int64(next.Size()),
+			RootHash: rootOf(next),
+			At:       metav1.NewTime(now),
+		},
+	}
+	var others []v1alpha1.LogCheckpoint
+	for _, stored := range checkpoints(status) {
+		if stored.Origin == updated.Origin {
+			updated.FirstContact = stored.FirstContact
+			continue
+		}
+		others = append(others, *stored)
+	}
+	if len(others) > maxShards {
+		return fmt.Errorf("%w: the log has more than %d trees", tlog.ErrLimit, maxShards)
+	}
+	status.Checkpoint = updated
+	status.Shards = others
+	return nil
+}
+
+// accuse writes the evidence into the status of obj, and the conditions that
+// follow from it.
+func accuse(obj *v1alpha1.TransparencyLog, evidence *tlog.InconsistencyError, now time.Time) {
+	obj.Status.Inconsistency = &v1alpha1.LogInconsistency{
+		Notes:   []string{evidence.A.Note(), evidence.B.Note()},
+		FoundAt: metav1.NewTime(now),
+	}
+	for _, condition := range []string{v1alpha1.ConditionConsistent, v1alpha1.ConditionReady} {
+		meta.SetStatusCondition(&obj.Status.Conditions, metav1.Condition{
+			Type:               condition,
+			Status:             metav1.ConditionFalse,
+			Reason:             v1alpha1.ReasonLogInconsistent,
+			Message:            fmt.Sprintf("the log signed both %v and %v", evidence.A, evidence.B),
+			ObservedGeneration: obj.Generation,
+		})
+	}
+}
+
+// inconsistencyError says that the evidence in the status of obj stands.
+func inconsistencyError(obj *v1alpha1.TransparencyLog) error {
+	return fmt.Errorf("%w: TransparencyLog %q has had a proven inconsistency on record since %s",
+		tlog.ErrInconsistent, obj.Name, obj.Status.Inconsistency.FoundAt.UTC().Format(time.RFC3339))
+}
+
+func rootOf(checkpoint tlog.Checkpoint) string {
+	root := checkpoint.Root()
+	return hex.EncodeToString(root[:])
+}

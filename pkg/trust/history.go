@@ -1,0 +1,253 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package trust
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
+	"github.com/countersign-dev/countersign/pkg/tlog"
+)
+
+// maxWrites bounds how often one change is tried when other parts of the object
+// keep changing under it.
+const maxWrites = 8
+
+// StatusHistory is the tlog.History of one log in the status of its
+// TransparencyLog object, where every replica sees it. Reads come from the
+// informer cache. A write carries the resourceVersion that it was decided on, so
+// that the API server refuses it if anything changed in between. Safe for
+// concurrent use, in one process and in many.
+type StatusHistory struct {
+	log    string
+	cached client.Reader
+	live   client.Reader
+	status client.SubResourceWriter
+	now    func() time.Time
+
+	// writing holds a token while this process writes: one write at a time, as
+	// the others would lose the compare-and-swap in the API server, at its cost.
+	writing chan struct{}
+
+	mu sync.Mutex
+	// seen is the newest state that this process read live or wrote. A cache
+	// that shows less is behind.
+	seen *v1alpha1.TransparencyLog
+	// unrecorded is an inconsistency that could not be written yet.
+	unrecorded *tlog.InconsistencyError
+}
+
+// NewStatusHistory returns the history of the TransparencyLog named log. cached
+// reads from the informer cache and live from the API server; status writes the
+// status subresource.
+func NewStatusHistory(log string, cached, live client.Reader, status client.SubResourceWriter) *StatusHistory {
+	return &StatusHistory{log: log, cached: cached, live: live, status: status, now: time.Now, writing: make(chan struct{}, 1)}
+}
+
+// Latest implements tlog.History. The version names the object and the stored
+// note, and is empty of meaning to anybody else. While an inconsistency is on
+// record the error wraps tlog.ErrInconsistent; every other error wraps
+// tlog.ErrUnavailable.
+func (h *StatusHistory) Latest(ctx context.Context, origin string) (note []byte, version string, err error) {
+	if pending, err := h.record(ctx); pending != nil {
+		if err != nil {
+			// Not wrapped: that the API server is away does not make a log
+			// that lies unavailable.
+			return nil, "", fmt.Errorf("%w (not recorded yet: %v)", pending, err)
+		}
+		return nil, "", pending
+	}
+	obj, err := h.read(ctx, h.cached)
+	if err == nil && h.isBehind(obj) {
+		obj, err = h.read(ctx, h.live)
+		if err == nil {
+			h.setSeen(obj)
+		}
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	if obj.Status.Inconsistency != nil {
+		return nil, "", inconsistencyError(obj)
+	}
+	stored := find(&obj.Status, origin)
+	if stored == nil {
+		return nil, versionOf(obj, nil), nil
+	}
+	return []byte(stored.Note), versionOf(obj, stored), nil
+}
+
+// Advance implements tlog.History. Besides tlog.ErrConflict, it refuses whatever
+// would make the size of the stored checkpoint go down, or its root change.
+// A checkpoint that is stored already is not written again.
+func (h *StatusHistory) Advance(ctx context.Context, next tlog.Checkpoint, version string) error {
+	if next.Size() > math.MaxInt64 {
+		return fmt.Errorf("%w: %v has more entries than a status can say", tlog.ErrLimit, next)
+	}
+	return h.update(ctx, func(obj *v1alpha1.TransparencyLog) (bool, error) {
+		stored := find(&obj.Status, next.Origin())
+		if versionOf(obj, stored) != version {
+			return false, tlog.ErrConflict
+		}
+		if obj.Status.Inconsistency != nil {
+			return false, inconsistencyError(obj)
+		}
+		if stored != nil && stored.Size == int64(next.Size()) && stored.RootHash == rootOf(next) {
+			return false, nil
+		}
+		if stored != nil && stored.Size >= int64(next.Size()) {
+			return false, fmt.Errorf("%w: %v does not come after the stored size %d root %s",
+				tlog.ErrInconsistent, next, stored.Size, stored.RootHash)
+		}
+		return true, store(&obj.Status, next, h.now())
+	})
+}
+
+// Accuse implements tlog.History. The first evidence stands: later evidence is not
+// written over it. Evidence that cannot be written now is kept in this process,
+// which trusts the log no more, and is written as soon as that succeeds; until
+// then the error wraps tlog.ErrUnavailable.
+func (h *StatusHistory) Accuse(ctx context.Context, a, b tlog.Checkpoint) error {
+	h.mu.Lock()
+	h.unrecorded = &tlog.InconsistencyError{A: a, B: b}
+	h.mu.Unlock()
+	_, err := h.record(ctx)
+	return err
+}
+
+// record writes the evidence that is not written yet. It returns that evidence,
+// or nil if there was none, and why it could not be written.
+func (h *StatusHistory) record(ctx context.Context) (*tlog.InconsistencyError, error) {
+	h.mu.Lock()
+	pending := h.unrecorded
+	h.mu.Unlock()
+	if pending == nil {
+		return nil, nil
+	}
+	err := h.update(ctx, func(obj *v1alpha1.TransparencyLog) (bool, error) {
+		if obj.Status.Inconsistency != nil {
+			return false, nil
+		}
+		accuse(obj, pending, h.now())
+		return true, nil
+	})
+	if err != nil {
+		return pending, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.unrecorded == pending {
+		h.unrecorded = nil
+	}
+	return pending, nil
+}
+
+// update reads the object, lets change edit its status and, if change says so,
+// writes it on condition that nothing else was written meanwhile. When something
+// was, it reads again from the API server and asks change again.
+func (h *StatusHistory) update(ctx context.Context, change func(*v1alpha1.TransparencyLog) (write bool, err error)) error {
+	select {
+	case h.writing <- struct{}{}:
+		defer func() { <-h.writing }()
+	case <-ctx.Done():
+		return h.unavailable("writing", context.Cause(ctx))
+	}
+	reader := h.cached
+	for range maxWrites {
+		obj, err := h.read(ctx, reader)
+		if err != nil {
+			return err
+		}
+		if reader == h.cached && h.isBehind(obj) {
+			reader = h.live
+			continue
+		}
+		if reader == h.live {
+			h.setSeen(obj)
+		}
+		changed := obj.DeepCopy()
+		write, err := change(changed)
+		// A cache may lag behind another replica: only a live conflict is one.
+		if errors.Is(err, tlog.ErrConflict) && reader == h.cached {
+			reader = h.live
+			continue
+		}
+		if err != nil || !write {
+			return err
+		}
+		patch := client.MergeFromWithOptions(obj, client.MergeFromWithOptimisticLock{})
+		err = h.status.Patch(ctx, changed, patch)
+		if err == nil {
+			h.setSeen(changed)
+			return nil
+		}
+		if !apierrors.IsConflict(err) {
+			return h.unavailable("writing", err)
+		}
+		reader = h.live
+	}
+	return tlog.ErrConflict
+}
+
+func (h *StatusHistory) read(ctx context.Context, reader client.Reader) (*v1alpha1.TransparencyLog, error) {
+	var obj v1alpha1.TransparencyLog
+	if err := reader.Get(ctx, types.NamespacedName{Name: h.log}, &obj); err != nil {
+		return nil, h.unavailable("reading", err)
+	}
+	return &obj, nil
+}
+
+func (h *StatusHistory) unavailable(doing string, err error) error {
+	return fmt.Errorf("%w: %s the status of TransparencyLog %q: %w", tlog.ErrUnavailable, doing, h.log, err)
+}
+
+// setSeen remembers obj as the newest state. An operator's reset, read live,
+// replaces what was there, too.
+func (h *StatusHistory) setSeen(obj *v1alpha1.TransparencyLog) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.seen = obj
+}
+
+// isBehind reports whether obj, from the cache, lacks something that this process
+// knows to be stored.
+func (h *StatusHistory) isBehind(obj *v1alpha1.TransparencyLog) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.seen == nil || h.seen.UID != obj.UID {
+		return h.seen != nil
+	}
+	if h.seen.Status.Inconsistency != nil && obj.Status.Inconsistency == nil {
+		return true
+	}
+	for _, known := range checkpoints(&h.seen.Status) {
+		shown := find(&obj.Status, known.Origin)
+		if shown == nil || shown.Size < known.Size {
+			return true
+		}
+	}
+	return false
+}
+
+// versionOf identifies the stored checkpoint: which object, which note. The API
+// server's compare-and-swap covers the whole object; a condition that was written
+// meanwhile is no conflict, so the version is narrower than the resourceVersion.
+func versionOf(obj *v1alpha1.TransparencyLog, stored *v1alpha1.LogCheckpoint) string {
+	if stored == nil {
+		return string(obj.UID) + " none"
+	}
+	sum := sha256.Sum256([]byte(stored.Note))
+	return string(obj.UID) + " " + hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,130 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/countersign-dev/countersign/pkg/tlog"
+)
+
+// neverTime as the bounds of a key's validity means that it has none.
+var neverTime time.Time
+
+// Authority is who may sign, and which logs must hold the signature's entry: the
+// compiled form of one authority of a policy. Immutable.
+type Authority struct {
+	// Name is the authority's name in its policy.
+	Name string
+	// Keys are alternatives: a signature by one of them is enough.
+	Keys []Key
+	// Logs are the logs that count. Empty is allowed only with InsecureIgnoreTlog.
+	Logs []*tlog.Prover
+	// LogThreshold is how many logs with distinct keys must prove inclusion. 0
+	// means 1.
+	LogThreshold int
+	// InsecureIgnoreTlog accepts signatures that are in no log.
+	InsecureIgnoreTlog bool
+}
+
+// Validate returns an error for an authority that could accept less than it says,
+// or nothing at all.
+func (a *Authority) Validate() error {
+	switch {
+	case len(a.Keys) == 0:
+		return errors.New("authority has no key")
+	case slices.ContainsFunc(a.Keys, func(k Key) bool { return k.verifier == nil }):
+		return errors.New("authority has a key that was not parsed")
+	case a.InsecureIgnoreTlog && len(a.Logs) > 0:
+		return errors.New("insecureIgnoreTlog and logs exclude each other")
+	case a.InsecureIgnoreTlog:
+		return nil
+	case len(a.Logs) == 0:
+		return errors.New("authority has no log")
+	}
+	distinct := map[[32]byte]bool{}
+	for _, l := range a.Logs {
+		if l == nil {
+			return errors.New("authority has a log that is not there")
+		}
+		distinct[l.Log().ID()] = true
+	}
+	if a.logThreshold() > len(distinct) {
+		return fmt.Errorf("threshold of %d logs cannot be met by %d distinct log keys", a.LogThreshold, len(distinct))
+	}
+	return nil
+}
+
+func (a *Authority) logThreshold() int { return max(a.LogThreshold, 1) }
+
+// Verify returns the verdict of the authority on the image with this digest
+// ("sha256:" and 64 hexadecimal digits), given all signatures that were found
+// beside it. One good signature is enough, whatever else lies there.
+//
+// When none is good the verdict is Unavailable if one could not be judged, since
+// it might have been the good one; otherwise it is the rejection of the
+// signature that came furthest, which is the one that its owner cares about.
+func (a *Authority) Verify(ctx context.Context, digest string, signatures []Signature) Verdict {
+	if err := a.Validate(); err != nil {
+		return Rejected{Reason: PolicyNotReady, Detail: printable(err.Error())}
+	}
+	if err := checkDigest(digest); err != nil {
+		return verdictOf(err)
+	}
+	var best Verdict = Rejected{Reason: NoSignature, Detail: "no signature was found"}
+	for _, s := range signatures {
+		if ctx.Err() != nil {
+			return Unavailable{Cause: DeadlineExceeded, Detail: "time ran out before all signatures were looked at"}
+		}
+		verdict := a.verifyOne(ctx, digest, s)
+		if _, ok := verdict.(Verified); ok {
+			return verdict
+		}
+		best = further(best, verdict)
+	}
+	return best
+}
+
+// verifyOne gives the verdict on one signature, in a way that nothing that an
+// attacker wrote can end the process.
+func (a *Authority) verifyOne(ctx context.Context, digest string, s Signature) (verdict Verdict) {
+	defer func() {
+		if r := recover(); r != nil {
+			verdict = Rejected{Reason: SignatureInvalid, Detail: printable(fmt.Sprintf("verification failed in a way that is a fault of countersign: %v", r))}
+		}
+	}()
+	c, err := parse(s)
+	if err != nil {
+		return verdictOf(err)
+	}
+	var best Verdict = Rejected{Reason: NoSignature, Detail: attestationMessage}
+	for _, key := range a.Keys {
+		verdict := a.verifyKey(ctx, c, key, digest)
+		if _, ok := verdict.(Verified); ok {
+			return verdict
+		}
+		best = further(best, verdict)
+	}
+	return best
+}
+
+func (a *Authority) verifyKey(ctx context.Context, c *candidate, key Key, digest string) Verdict {
+	if err := verifySignature(c, key, digest); err != nil {
+		return verdictOf(err)
+	}
+	evidence := Evidence{Format: c.format, Signer: key.String()}
+	if !a.InsecureIgnoreTlog {
+		proofs, err := a.proveLogged(ctx, c, key)
+		if err != nil {
+			return verdictOf(err)
+		}
+		evidence.Proofs = proofs
+	}
+	evidence.VerifiedAt = time.Now().UTC()
+	return Verified{Evidence: evidence}
+}

@@ -1,0 +1,157 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package verify
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"strings"
+
+	"github.com/sigstore/sigstore-go/pkg/root"
+	"github.com/sigstore/sigstore-go/pkg/verify"
+)
+
+// What an image signature must say it is. Anything else that the same key signed,
+// an attestation for instance, is not a signature of the image.
+const (
+	simpleSigningType  = "cosign container image signature"
+	statementType      = "https://in-toto.io/Statement/v1"
+	signPredicateType  = "https://sigstore.dev/cosign/sign/v1"
+	dssePayloadType    = "application/vnd.in-toto+json"
+	digestAlgorithm    = "sha256"
+	digestPrefix       = digestAlgorithm + ":"
+	attestationMessage = "it is an attestation, not an image signature"
+)
+
+// errNotImageSignature: what was found is well-formed, but it is something else
+// than a signature of an image, so it counts as absent.
+var errNotImageSignature = errors.New(attestationMessage)
+
+// verifySignature verifies the candidate's one signature under key, and that it
+// is an image signature about the image with this digest. It returns a
+// rejection, or errNotImageSignature.
+func verifySignature(c *candidate, key Key, digest string) error {
+	if c.message != nil {
+		if err := verifyWith(c, key, verify.WithArtifact(strings.NewReader(string(c.message)))); err != nil {
+			return err
+		}
+		return checkSimpleSigning(c.message, digest)
+	}
+	if c.payload == nil {
+		return errNotImageSignature
+	}
+	if got := c.entity.GetDsseEnvelope().GetPayloadType(); got != dssePayloadType {
+		return reject(SignatureInvalid, "payload type is %.100q, want %q", got, dssePayloadType)
+	}
+	statement, err := verifyStatement(c, key)
+	if err != nil {
+		return err
+	}
+	return checkStatement(statement, digest)
+}
+
+// verifyWith verifies the signature under key alone, whatever the bundle says
+// about keys; time and logs are not sigstore-go's business here.
+func verifyWith(c *candidate, key Key, artifact verify.ArtifactPolicyOption) error {
+	_, err := runVerifier(c, key, artifact)
+	return err
+}
+
+func runVerifier(c *candidate, key Key, artifact verify.ArtifactPolicyOption) (*verify.VerificationResult, error) {
+	material := root.NewTrustedPublicKeyMaterial(func(string) (root.TimeConstrainedVerifier, error) {
+		return root.NewExpiringKey(key.verifier, neverTime, neverTime), nil
+	})
+	verifier, err := verify.NewVerifier(material, verify.WithNoObserverTimestamps(), verify.WithoutStatementPredicate())
+	if err != nil {
+		return nil, reject(SignatureInvalid, "%v", err)
+	}
+	result, err := verifier.Verify(c.entity, verify.NewPolicy(artifact, verify.WithKey()))
+	if err != nil {
+		return nil, c.mismatch(key)
+	}
+	return result, nil
+}
+
+// mismatch says which of two things a signature that does not verify is: one by
+// another key, or one that was changed. Both are refused.
+func (c *candidate) mismatch(key Key) error {
+	if !c.mentionsKey(key) {
+		return reject(KeyMismatch, "a signature was found, but it was made by another key than %v", key)
+	}
+	return reject(SignatureInvalid, "a signature was found that does not verify with %v", key)
+}
+
+// checkSimpleSigning checks the document that a legacy signature signs: its type
+// and the digest that it is about. See
+// https://github.com/containers/image/blob/main/docs/containers-signature.5.md.
+func checkSimpleSigning(payload []byte, digest string) error {
+	var document struct {
+		Critical struct {
+			Image struct {
+				Digest string `json:"docker-manifest-digest"` //nolint:tagliatelle // the format's spelling
+			} `json:"image"`
+			Type string `json:"type"`
+		} `json:"critical"`
+	}
+	if err := json.Unmarshal(payload, &document); err != nil {
+		return reject(SignatureInvalid, "the signed payload is not a simple signing document")
+	}
+	if got := document.Critical.Type; got != simpleSigningType {
+		return reject(SignatureInvalid, "the signed payload's type is %.100q, want %q", got, simpleSigningType)
+	}
+	if got := document.Critical.Image.Digest; got != digest {
+		return reject(SignatureInvalid, "the signature is about another image: it names %.100q", got)
+	}
+	return nil
+}
+
+// statement is what is read of a verified in-toto statement.
+type statement struct {
+	kind, predicateType string
+	subjects            []string // sha256 digests, in hexadecimal
+}
+
+// verifyStatement verifies the envelope's signature and returns its statement.
+// That it is about the image is checked apart, so that a copied signature and a
+// changed one are told apart.
+func verifyStatement(c *candidate, key Key) (statement, error) {
+	result, err := runVerifier(c, key, verify.WithoutArtifactUnsafe())
+	if err != nil {
+		return statement{}, err
+	}
+	s := statement{kind: result.Statement.GetType(), predicateType: result.Statement.GetPredicateType()}
+	for _, subject := range result.Statement.GetSubject() {
+		s.subjects = append(s.subjects, subject.GetDigest()[digestAlgorithm])
+	}
+	return s, nil
+}
+
+// checkStatement checks that a statement signs the image with this digest. The
+// predicate type in a manifest's annotation can be wrong and is not looked at.
+func checkStatement(s statement, digest string) error {
+	if s.kind != statementType {
+		return reject(SignatureInvalid, "the statement's type is %.100q, want %q", s.kind, statementType)
+	}
+	if s.predicateType != signPredicateType {
+		return errNotImageSignature
+	}
+	want := strings.TrimPrefix(digest, digestPrefix)
+	for _, subject := range s.subjects {
+		if subject == want {
+			return nil
+		}
+	}
+	return reject(SignatureInvalid, "the signature is about another image: it names %.300q", s.subjects)
+}
+
+// checkDigest refuses what is no sha256 digest, so that no comparison of digests
+// can be between empty strings.
+func checkDigest(digest string) error {
+	digits, ok := strings.CutPrefix(digest, digestPrefix)
+	if raw, err := hex.DecodeString(digits); !ok || err != nil || len(raw) != 32 || strings.ToLower(digits) != digits {
+		return reject(SignatureInvalid, "%.100q is not a sha256 digest", digest)
+	}
+	return nil
+}

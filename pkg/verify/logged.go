@@ -1,0 +1,115 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package verify
+
+import (
+	"bytes"
+	"context"
+	"errors"
+
+	"github.com/countersign-dev/countersign/pkg/tlog"
+)
+
+// proveLogged returns a proof of inclusion from as many logs with distinct keys
+// as the threshold asks for, or the error of the log that came furthest.
+func (a *Authority) proveLogged(ctx context.Context, c *candidate, key Key) ([]tlog.Proof, error) {
+	claim, err := c.claim(key)
+	if err != nil {
+		return nil, reject(LogEntryMismatch, "%v", err)
+	}
+	proven := map[[32]byte]bool{}
+	var proofs []tlog.Proof
+	var best Verdict
+	for _, l := range a.Logs {
+		if proven[l.Log().ID()] {
+			continue // a second object for the same key is not a second log
+		}
+		proof, err := proveIn(ctx, l, claim, c.entries)
+		if err != nil {
+			best = further(best, verdictOf(err))
+			continue
+		}
+		proven[l.Log().ID()] = true
+		proofs = append(proofs, proof)
+		if len(proofs) == a.logThreshold() {
+			return proofs, nil
+		}
+	}
+	return nil, verdictError{best}
+}
+
+// proveIn proves that one log holds the signature's entry. Only entries that name
+// this log count; entries of other logs are as good as absent. When there is
+// none the log is asked, since its entry can often be derived.
+func proveIn(ctx context.Context, l *tlog.Prover, claim tlog.Claim, entries []*tlog.Entry) (tlog.Proof, error) {
+	id := l.Log().ID()
+	var best Verdict
+	for _, e := range entries {
+		if !bytes.Equal(e.LogID, id[:]) {
+			continue
+		}
+		proof, err := l.Prove(ctx, claim, e)
+		if err == nil {
+			return proof, nil
+		}
+		best = further(best, verdictOf(err))
+	}
+	if best != nil {
+		return tlog.Proof{}, verdictError{best}
+	}
+	proof, err := l.Prove(ctx, claim, nil)
+	if errors.Is(err, tlog.ErrNotLogged) && len(entries) > 0 {
+		return tlog.Proof{}, reject(LogUnknown, "a valid signature was found, but its entry is in a log with ID %.64x; log %q (origin %s) has ID %x and does not hold it",
+			entries[0].LogID, l.Log().Name(), l.Log().Origin(), id)
+	}
+	if errors.Is(err, tlog.ErrNotLogged) {
+		return tlog.Proof{}, reject(NotLogged, "a valid signature was found, but its entry is not in log %q (origin %s)", l.Log().Name(), l.Log().Origin())
+	}
+	return proof, err
+}
+
+// logReasons maps what package tlog found to the closed set of reasons. The order
+// matters: an error can wrap several, and the first that fits is the verdict.
+var logReasons = []struct {
+	err    error
+	reason Reason
+}{
+	{tlog.ErrInconsistent, CheckpointInconsistent},
+	{tlog.ErrEntryMismatch, LogEntryMismatch},
+	{tlog.ErrSignedEntryTimestamp, TimestampInvalid},
+	{tlog.ErrCheckpoint, CheckpointInvalid},
+	{tlog.ErrInclusionProof, InclusionProofInvalid},
+	{tlog.ErrUnknownLog, LogUnknown},
+	{tlog.ErrNotLogged, NotLogged},
+	{tlog.ErrLimit, LimitExceeded},
+}
+
+// verdictOf turns an error of this package or of package tlog into a verdict. An
+// error that neither knows means that nobody could tell.
+func verdictOf(err error) Verdict {
+	var ready verdictError
+	var rejected rejection
+	switch {
+	case errors.As(err, &ready):
+		return ready.verdict
+	case errors.As(err, &rejected):
+		return rejected.Rejected
+	case errors.Is(err, errNotImageSignature):
+		return Rejected{Reason: NoSignature, Detail: attestationMessage}
+	}
+	for _, m := range logReasons {
+		if errors.Is(err, m.err) {
+			return Rejected{Reason: m.reason, Detail: printable(err.Error())}
+		}
+	}
+	if errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, tlog.ErrUnavailable) {
+		return Unavailable{Cause: DeadlineExceeded, Detail: printable(err.Error())}
+	}
+	return Unavailable{Cause: LogUnavailable, Detail: printable(err.Error())}
+}
+
+// verdictError carries a verdict through functions that return errors.
+type verdictError struct{ verdict Verdict }
+
+func (e verdictError) Error() string { return e.verdict.String() }

@@ -1,0 +1,66 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package verify
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/countersign-dev/countersign/pkg/tlog"
+)
+
+// Verdict is what is known about one image, or one piece of evidence, under
+// one authority. It is a sum type: Verified, Rejected or Unavailable, and
+// nothing else. Callers switch on the concrete type; there is no zero value
+// that means "good", and a nil Verdict is a programming error that callers must
+// treat as a rejection.
+type Verdict interface {
+	fmt.Stringer
+	verdict()
+}
+
+// Verified says that a signature over the subject verifies and that each
+// required log proved its entry.
+type Verified struct {
+	Evidence Evidence
+}
+
+// Rejected says that what was found is not acceptable, and why. It is final for
+// the bytes that were looked at: asking again does not change it.
+type Rejected struct {
+	Reason Reason
+	// Detail is one sentence for a person: what was found. It never holds
+	// unbounded or unescaped bytes from a registry or a log.
+	Detail string
+}
+
+// Unavailable says that nobody could tell: something that was needed did not
+// answer. It is never an acceptance.
+type Unavailable struct {
+	Cause  Reason
+	Detail string
+}
+
+func (Verified) verdict()    {}
+func (Rejected) verdict()    {}
+func (Unavailable) verdict() {}
+
+func (v Verified) String() string    { return "Verified by " + v.Evidence.Signer }
+func (v Rejected) String() string    { return string(v.Reason) + ": " + v.Detail }
+func (v Unavailable) String() string { return string(v.Cause) + ": " + v.Detail }
+
+// Evidence is why a Verified verdict was reached, in the form that is shown to
+// people and written to audit records.
+type Evidence struct {
+	// Format is "legacy" (a cosign .sig layer), "bundle" (a sigstore bundle) or
+	// "static" (a policy that asks for no signature).
+	Format string `json:"format"`
+	// Signer names the key that verified: "key sha256:<hex of the SPKI>".
+	Signer string `json:"signer,omitempty"`
+	// Proofs holds one proof for each distinct log that was required. It is
+	// empty only where the policy says insecureIgnoreTlog, or is static.
+	Proofs []tlog.Proof `json:"proofs,omitempty"`
+	// VerifiedAt is when the verdict was reached.
+	VerifiedAt time.Time `json:"verifiedAt"`
+}

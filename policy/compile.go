@@ -1,0 +1,191 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
+	"github.com/countersign-dev/countersign/pkg/image"
+	"github.com/countersign-dev/countersign/pkg/tlog"
+	"github.com/countersign-dev/countersign/pkg/trust"
+	"github.com/countersign-dev/countersign/pkg/verify"
+)
+
+// formatStatic is the verify.Evidence.Format of an image that nobody verified,
+// because a policy accepts it as it is.
+const formatStatic = "static"
+
+// Logs finds the prover of a configured log. *trust.Logs implements it.
+type Logs interface {
+	Prover(name string) (*tlog.Prover, error)
+	Default() (*tlog.Prover, error)
+}
+
+// Trust is where a policy's references lead.
+type Trust struct {
+	Logs    Logs
+	Secrets trust.SecretReader
+}
+
+// Part is the part of a policy that a Problem is in.
+type Part string
+
+// Parts of a policy.
+const (
+	PartSpec Part = "Spec"
+	PartKey  Part = "Key"
+	PartLog  Part = "Log"
+)
+
+// Problem is why a policy, or one of its authorities, cannot be evaluated.
+type Problem struct {
+	Part Part
+	// Path is the field, such as "spec.authorities[0].key".
+	Path string
+	// Err is the cause: of package trust, image or verify.
+	Err error
+}
+
+// Problems returns what keeps the policy from being evaluated as it is written.
+// None: it is ready.
+func (p *Policy) Problems() []Problem { return p.problems }
+
+// Compile turns a policy into the form that is evaluated. It never fails: what
+// cannot be compiled is a Problem and fails closed. An authority with a problem
+// accepts nothing (the reason is PolicyNotReady), and the policy's other
+// authorities remain alternatives to it; a pattern with a problem makes the
+// policy cover every image, or exclude none.
+func Compile(ctx context.Context, obj *v1alpha1.ClusterImagePolicy, t Trust) *Policy {
+	p := &Policy{
+		name:       obj.Name,
+		generation: obj.Generation,
+		mode:       modeOf(obj.Spec.Mode),
+		threshold:  max(1, int(obj.Spec.Threshold)),
+	}
+	p.compilePatterns(&obj.Spec)
+	for i := range obj.Spec.Authorities {
+		p.authorities = append(p.authorities, p.compileAuthority(ctx, &obj.Spec.Authorities[i], fmt.Sprintf("spec.authorities[%d]", i), t))
+	}
+	if n := len(p.authorities); n < p.threshold {
+		p.problem(PartSpec, "spec.threshold", fmt.Errorf("%d of %d authorities must accept an image, which none can have", p.threshold, n))
+	}
+	return p
+}
+
+// modeOf treats a mode that is absent or unknown as the strictest one.
+func modeOf(mode v1alpha1.Mode) v1alpha1.Mode {
+	switch mode {
+	case v1alpha1.ModeWarn, v1alpha1.ModeAudit:
+		return mode
+	default:
+		return v1alpha1.ModeEnforce
+	}
+}
+
+func (p *Policy) compilePatterns(spec *v1alpha1.ClusterImagePolicySpec) {
+	if len(spec.Images) == 0 {
+		p.everything = true
+		p.problem(PartSpec, "spec.images", errors.New("no pattern says which images are covered"))
+	}
+	for i, pattern := range spec.Images {
+		glob, err := image.ParseGlob(pattern.Glob)
+		if err != nil {
+			p.everything = true
+			p.problem(PartSpec, fmt.Sprintf("spec.images[%d].glob", i), err)
+			continue
+		}
+		p.images = append(p.images, glob)
+	}
+	for i, pattern := range spec.ExcludeImages {
+		glob, err := image.ParseGlob(pattern.Glob)
+		if err != nil {
+			p.problem(PartSpec, fmt.Sprintf("spec.excludeImages[%d].glob", i), err)
+			continue
+		}
+		p.exclude = append(p.exclude, glob)
+	}
+}
+
+func (p *Policy) compileAuthority(ctx context.Context, a *v1alpha1.Authority, path string, t Trust) authority {
+	switch {
+	case a.Static != nil && a.Key == nil:
+		return authority{name: a.Name, fixed: staticVerdict(a.Static)}
+	case a.Key != nil && a.Static == nil:
+		return p.compileKey(ctx, a, path, t)
+	default:
+		return p.unusable(a.Name, PartSpec, path, errors.New("exactly one of key, static must be set"))
+	}
+}
+
+func staticVerdict(s *v1alpha1.StaticAuthority) verify.Verdict {
+	if s.Action == v1alpha1.StaticPass {
+		return verify.Verified{Evidence: verify.Evidence{Format: formatStatic}}
+	}
+	detail := "the policy refuses every image that it covers"
+	if s.Message != "" {
+		detail = printable(s.Message, maxDetail)
+	}
+	return verify.Rejected{Reason: verify.StaticDenied, Detail: detail}
+}
+
+func (p *Policy) compileKey(ctx context.Context, a *v1alpha1.Authority, path string, t Trust) authority {
+	pem, err := trust.PublicKeyPEM(ctx, a.Key.Data, a.Key.SecretRef, v1alpha1.DefaultAuthoritySecretKey, t.Secrets)
+	if err != nil {
+		return p.unusable(a.Name, PartKey, path+".key", err)
+	}
+	key, err := verify.ParseKey(pem, string(a.Key.HashAlgorithm))
+	if err != nil {
+		return p.unusable(a.Name, PartKey, path+".key", fmt.Errorf("%w: %w", trust.ErrKeyInvalid, err))
+	}
+	verifier := &verify.Authority{Name: a.Name, Keys: []verify.Key{key}, InsecureIgnoreTlog: a.CTLog.Ignored()}
+	if !a.CTLog.Ignored() {
+		if verifier.Logs, err = provers(a.CTLog, t.Logs); err != nil {
+			return p.unusable(a.Name, PartLog, path+".ctlog", err)
+		}
+		if a.CTLog != nil {
+			verifier.LogThreshold = int(a.CTLog.Threshold)
+		}
+	}
+	if err := verifier.Validate(); err != nil {
+		return p.unusable(a.Name, PartLog, path+".ctlog", err)
+	}
+	return authority{name: a.Name, key: verifier}
+}
+
+// provers returns the provers of the logs that c names, or of the default one.
+func provers(c *v1alpha1.CTLog, logs Logs) ([]*tlog.Prover, error) {
+	if c == nil || len(c.LogRefs) == 0 {
+		prover, err := logs.Default()
+		if err != nil {
+			return nil, err
+		}
+		return []*tlog.Prover{prover}, nil
+	}
+	var named []*tlog.Prover
+	for _, name := range c.LogRefs {
+		prover, err := logs.Prover(name)
+		if err != nil {
+			return nil, err
+		}
+		named = append(named, prover)
+	}
+	return named, nil
+}
+
+// unusable records a problem with an authority, and returns the form of it that
+// accepts nothing.
+func (p *Policy) unusable(name string, part Part, path string, err error) authority {
+	p.problem(part, path, err)
+	return authority{name: name, fixed: verify.Rejected{
+		Reason: verify.PolicyNotReady,
+		Detail: printable(fmt.Sprintf("%s: %v", path, err), maxDetail),
+	}}
+}
+
+func (p *Policy) problem(part Part, path string, err error) {
+	p.problems = append(p.problems, Problem{Part: part, Path: path, Err: err})
+}

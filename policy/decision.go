@@ -1,0 +1,140 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"encoding/json"
+
+	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
+	"github.com/countersign-dev/countersign/pkg/verify"
+)
+
+// Decision is what was found about one image under every policy that covers it.
+// The policies are all required; a Decision without any says that no policy
+// covers the image.
+type Decision struct {
+	// Image is the reference as the object writes it.
+	Image string `json:"image"`
+	// Digest is what was judged: "sha256:<hex>", or "" when the image could not
+	// be resolved or no policy needed it.
+	Digest string `json:"digest,omitempty"`
+	// Pinned is set when Image itself names Digest.
+	Pinned bool `json:"pinned"`
+	// Policies holds one result for each covering policy, by name.
+	Policies []PolicyResult `json:"policies"`
+}
+
+// PolicyResult is what was found under one policy.
+type PolicyResult struct {
+	Policy     string
+	Generation int64
+	Mode       v1alpha1.Mode
+	// Threshold is the number of authorities that must accept.
+	Threshold int
+	// Authorities are those that were asked, in their order. It is empty when
+	// the verdict does not come from them.
+	Authorities []AuthorityResult
+	// Verdict is the policy's own: never nil.
+	Verdict verify.Verdict
+}
+
+// AuthorityResult is what was found under one authority.
+type AuthorityResult struct {
+	Name    string
+	Verdict verify.Verdict
+}
+
+// Covered reports whether any policy covers the image.
+func (d Decision) Covered() bool { return len(d.Policies) > 0 }
+
+// Failing returns the results of the policies with that mode that do not accept
+// the image: Rejected or Unavailable.
+func (d Decision) Failing(mode v1alpha1.Mode) []PolicyResult {
+	var failing []PolicyResult
+	for _, r := range d.Policies {
+		if r.Mode == mode && !accepted(r.Verdict) {
+			failing = append(failing, r)
+		}
+	}
+	return failing
+}
+
+// RequireDigest returns the decision on an image that will run as it is written.
+// Where an enforcing policy accepted the image because of its digest but the
+// reference names none, what runs need not be what was verified: that is
+// DigestRequired. Any other refusal stays, since it says more.
+func (d Decision) RequireDigest() Decision {
+	if d.Pinned || d.Digest == "" {
+		return d
+	}
+	policies := make([]PolicyResult, len(d.Policies))
+	for i, r := range d.Policies {
+		if good, ok := r.Verdict.(verify.Verified); ok && r.Mode == v1alpha1.ModeEnforce && good.Evidence.Format != formatStatic {
+			r.Authorities = nil
+			r.Verdict = verify.Rejected{
+				Reason: verify.DigestRequired,
+				Detail: "the image verifies, but its reference names no digest, so another image could run under this tag",
+			}
+		}
+		policies[i] = r
+	}
+	d.Policies = policies
+	return d
+}
+
+// Outcome sums up a verdict, in the words that are used in metrics and reports:
+// "Verified", "Rejected" or "Unavailable", the reason, and the detail. A verdict
+// of no known kind is a rejection.
+func Outcome(v verify.Verdict) (outcome string, reason Reason, detail string) {
+	switch v := v.(type) {
+	case verify.Verified:
+		return "Verified", "", ""
+	case verify.Rejected:
+		return "Rejected", v.Reason, v.Detail
+	case verify.Unavailable:
+		return "Unavailable", v.Cause, v.Detail
+	default:
+		return "Rejected", verify.PolicyNotReady, "no verdict was reached"
+	}
+}
+
+// Reason names why an image was not accepted: the closed set of package verify.
+type Reason = verify.Reason
+
+// verdictJSON is the form in which a verdict is shown to programs.
+type verdictJSON struct {
+	Outcome  string           `json:"outcome"`
+	Reason   Reason           `json:"reason,omitempty"`
+	Detail   string           `json:"detail,omitempty"`
+	Evidence *verify.Evidence `json:"evidence,omitempty"`
+}
+
+func toJSON(v verify.Verdict) verdictJSON {
+	outcome, reason, detail := Outcome(v)
+	out := verdictJSON{Outcome: outcome, Reason: reason, Detail: detail}
+	if good, ok := v.(verify.Verified); ok {
+		out.Evidence = &good.Evidence
+	}
+	return out
+}
+
+// MarshalJSON writes the verdict as outcome, reason, detail and evidence.
+func (r AuthorityResult) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Name string `json:"name"`
+		verdictJSON
+	}{r.Name, toJSON(r.Verdict)})
+}
+
+// MarshalJSON writes the policy, its verdict and those of its authorities.
+func (r PolicyResult) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Policy     string        `json:"policy"`
+		Generation int64         `json:"generation,omitempty"`
+		Mode       v1alpha1.Mode `json:"mode"`
+		Threshold  int           `json:"threshold"`
+		verdictJSON
+		Authorities []AuthorityResult `json:"authorities,omitempty"`
+	}{r.Policy, r.Generation, r.Mode, r.Threshold, toJSON(r.Verdict), r.Authorities})
+}

@@ -1,0 +1,149 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
+	"github.com/countersign-dev/countersign/pkg/verify"
+)
+
+// maxBlocks bounds the blocks in one denial. The response of a webhook ends up in
+// a person's terminal.
+const maxBlocks = 20
+
+// NoMatch says what happens to an image that no policy covers.
+type NoMatch string
+
+// What can happen to an image that no policy covers.
+const (
+	NoMatchAllow NoMatch = "allow"
+	NoMatchWarn  NoMatch = "warn"
+	NoMatchDeny  NoMatch = "deny"
+)
+
+// ParseNoMatch returns the setting that s names.
+func ParseNoMatch(s string) (NoMatch, error) {
+	switch n := NoMatch(s); n {
+	case NoMatchAllow, NoMatchWarn, NoMatchDeny:
+		return n, nil
+	default:
+		return "", fmt.Errorf("%q is none of allow, warn, deny", s)
+	}
+}
+
+// mode is the mode of a policy that would say the same of an image that no other
+// covers. What is not known to be allowed or to be warned of is refused.
+func (n NoMatch) mode() v1alpha1.Mode {
+	switch n {
+	case NoMatchAllow:
+		return ""
+	case NoMatchWarn:
+		return v1alpha1.ModeWarn
+	default:
+		return v1alpha1.ModeEnforce
+	}
+}
+
+// Refusal is why an image is not accepted: a reason, and its text for a person.
+type Refusal struct {
+	Reason Reason
+	Text   string
+}
+
+// Refusals returns why the policies with that mode do not accept the image, one
+// refusal for each, or that no policy covers it where noMatch says as much.
+func (d Decision) Refusals(mode v1alpha1.Mode, noMatch NoMatch) []Refusal {
+	if !d.Covered() {
+		if noMatch.mode() != mode {
+			return nil
+		}
+		return []Refusal{{Reason: verify.NoMatchingPolicy, Text: d.explainUncovered(mode)}}
+	}
+	var refusals []Refusal
+	for _, r := range d.Failing(mode) {
+		_, reason, _ := Outcome(r.Verdict)
+		refusals = append(refusals, Refusal{Reason: reason, Text: d.Explain(r)})
+	}
+	return refusals
+}
+
+// Denial is the text of a refusal: one block for each image and enforcing policy
+// that does not accept it, and "" when there is none.
+//
+//	image registry.corp.example/payments/api:1.4 (sha256:9f61…c29e) denied by ClusterImagePolicy "payments"
+//	  authority "release-key": NotLogged: a valid signature was found, but its entry is not in log "corp"
+//	  → sign with …
+func Denial(decisions []Decision, noMatch NoMatch) string {
+	var blocks []string
+	for _, d := range decisions {
+		for _, refusal := range d.Refusals(v1alpha1.ModeEnforce, noMatch) {
+			blocks = append(blocks, refusal.Text)
+		}
+	}
+	if more := len(blocks) - maxBlocks; more > 0 {
+		blocks = append(blocks[:maxBlocks], fmt.Sprintf("… and %d more", more))
+	}
+	return strings.Join(blocks, "\n")
+}
+
+// Explain is the block of a denial about one of the decision's failing results:
+// what was refused by which policy, what each authority found, and what to do.
+func (d Decision) Explain(r PolicyResult) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s by ClusterImagePolicy %q", d.subject(), verb(r.Mode), r.Policy)
+	if r.Threshold > 1 && len(r.Authorities) > 0 {
+		fmt.Fprintf(&b, " (%d of %d required authorities accept it)", r.accepting(), r.Threshold)
+	}
+	for _, a := range r.Authorities {
+		fmt.Fprintf(&b, "\n  authority %q: %s", a.Name, found(a.Verdict))
+	}
+	if len(r.Authorities) == 0 {
+		fmt.Fprintf(&b, "\n  %s", found(r.Verdict))
+	}
+	_, reason, _ := Outcome(r.Verdict)
+	fmt.Fprintf(&b, "\n  → %s", Advice(reason))
+	return b.String()
+}
+
+// explainUncovered is the block about an image that no policy covers.
+func (d Decision) explainUncovered(mode v1alpha1.Mode) string {
+	return fmt.Sprintf("%s %s\n  %s: no policy covers this image\n  → %s", d.subject(), verb(mode), verify.NoMatchingPolicy, Advice(verify.NoMatchingPolicy))
+}
+
+func verb(mode v1alpha1.Mode) string {
+	if mode == v1alpha1.ModeEnforce {
+		return "denied"
+	}
+	return "would be denied"
+}
+
+func (d Decision) subject() string {
+	subject := "image " + printable(d.Image, maxReference)
+	if d.Digest != "" && !d.Pinned {
+		subject += " (" + shortDigest(d.Digest) + ")"
+	}
+	return subject
+}
+
+func (r PolicyResult) accepting() int {
+	n := 0
+	for _, a := range r.Authorities {
+		if accepted(a.Verdict) {
+			n++
+		}
+	}
+	return n
+}
+
+// found is what one authority has to say.
+func found(v verify.Verdict) string {
+	outcome, reason, detail := Outcome(v)
+	if outcome == "Verified" {
+		return "accepts it"
+	}
+	return fmt.Sprintf("%s: %s", reason, detail)
+}

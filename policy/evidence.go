@@ -1,0 +1,96 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/countersign-dev/countersign/pkg/image"
+	"github.com/countersign-dev/countersign/pkg/registry"
+	"github.com/countersign-dev/countersign/pkg/verify"
+)
+
+// Registry finds what there is beside an image. *registry.Client implements it.
+// Errors are *registry.Error; any other is taken for RegistryUnavailable.
+type Registry interface {
+	// Resolve returns the digest that ref's tag points to now, or ref's own.
+	Resolve(ctx context.Context, ref image.Reference) (digest string, err error)
+	// Signatures asks the registry for the signatures over digest in ref's
+	// repository. It returns none and no error when there are none.
+	Signatures(ctx context.Context, ref image.Reference, digest string) ([]verify.Signature, error)
+	// CachedSignatures returns what an earlier call of Signatures found, and
+	// whether there was one. It makes no request.
+	CachedSignatures(ref image.Reference, digest string) ([]verify.Signature, bool)
+}
+
+// evidence holds the signatures beside one image. They are fetched when a policy
+// first asks for them, at most once for all policies. It is used by one
+// goroutine.
+type evidence struct {
+	registry Registry
+	ref      image.Reference
+	digest   string
+
+	fetched    bool
+	signatures []verify.Signature
+	failure    verify.Verdict
+}
+
+// cached returns signatures that may be used to accept the image, but not to
+// refuse it.
+func (e *evidence) cached() ([]verify.Signature, bool) {
+	return e.registry.CachedSignatures(e.ref, e.digest)
+}
+
+// fresh returns the signatures that the registry serves now, or the verdict to
+// give when it does not.
+func (e *evidence) fresh(ctx context.Context) ([]verify.Signature, verify.Verdict) {
+	if !e.fetched {
+		e.fetched = true
+		signatures, err := e.registry.Signatures(ctx, e.ref, e.digest)
+		if err != nil {
+			e.failure = failureVerdict(err)
+		} else {
+			e.signatures = signatures
+		}
+	}
+	return e.signatures, e.failure
+}
+
+// sameSignatures reports whether a and b are the same evidence in the same order,
+// so that judging b again would tell nothing new.
+func sameSignatures(a, b []verify.Signature) bool {
+	return slices.EqualFunc(a, b, func(x, y verify.Signature) bool {
+		switch x := x.(type) {
+		case verify.LegacySignature:
+			y, ok := y.(verify.LegacySignature)
+			return ok && bytes.Equal(x.Payload, y.Payload) && x.Base64Signature == y.Base64Signature && x.RekorBundle == y.RekorBundle &&
+				x.Certificate == y.Certificate && x.Chain == y.Chain && x.RFC3161Timestamp == y.RFC3161Timestamp
+		case verify.Bundle:
+			y, ok := y.(verify.Bundle)
+			return ok && bytes.Equal(x.JSON, y.JSON)
+		default:
+			return false
+		}
+	})
+}
+
+// failureVerdict says what a failed question to the registry means: that nobody
+// could tell, unless the registry's client says otherwise. It is never nil.
+func failureVerdict(err error) verify.Verdict {
+	var known *registry.Error
+	switch {
+	case errors.As(err, &known) && known.Reason.Unavailable():
+		return verify.Unavailable{Cause: known.Reason, Detail: known.Detail}
+	case errors.As(err, &known):
+		return verify.Rejected{Reason: known.Reason, Detail: known.Detail}
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return verify.Unavailable{Cause: verify.DeadlineExceeded, Detail: "there was not enough time to ask the registry"}
+	default:
+		return verify.Unavailable{Cause: verify.RegistryUnavailable, Detail: printable(err.Error(), maxDetail)}
+	}
+}

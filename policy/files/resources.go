@@ -1,0 +1,144 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package files
+
+import (
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/json"
+
+	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
+	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1/validation"
+	"github.com/countersign-dev/countersign/pkg/trust"
+)
+
+// Resources are the objects that a decision depends on.
+type Resources struct {
+	Policies []v1alpha1.ClusterImagePolicy
+	Logs     []v1alpha1.TransparencyLog
+	// Secrets are what policies and logs can name.
+	Secrets trust.Secrets
+	// Problems are what the API would reject, with the place where it stands.
+	Problems []Problem
+	// Warnings are what is legal but dangerous, with the place where it stands.
+	Warnings []string
+}
+
+// Problem is one mistake in one object.
+type Problem struct {
+	// Source is the file, Object the kind and name.
+	Source, Object string
+	Err            error
+}
+
+func (p Problem) Error() string { return fmt.Sprintf("%s: %s: %v", p.Source, p.Object, p.Err) }
+
+// Unwrap returns the mistake itself.
+func (p Problem) Unwrap() error { return p.Err }
+
+// Load sorts objects into policies, logs and Secrets, and checks them as the API
+// would, with their defaults. An unknown field is a mistake, and so is an object
+// of any other kind: what is given must not be passed over in silence.
+func Load(objects []Object, namespace string) Resources {
+	r := Resources{Secrets: trust.Secrets{}}
+	sources := map[string]string{}
+	for _, o := range objects {
+		switch o.Kind {
+		case v1alpha1.GroupVersion().WithKind(v1alpha1.ClusterImagePolicyKind):
+			policy := decode[v1alpha1.ClusterImagePolicy](&r, o)
+			policy.SetDefaults()
+			r.once(sources, o, policy.Name)
+			r.Policies = append(r.Policies, *policy)
+		case v1alpha1.GroupVersion().WithKind(v1alpha1.TransparencyLogKind):
+			log := decode[v1alpha1.TransparencyLog](&r, o)
+			log.SetDefaults()
+			r.once(sources, o, log.Name)
+			r.Logs = append(r.Logs, *log)
+		case corev1.SchemeGroupVersion.WithKind("Secret"):
+			r.addSecret(sources, o, namespace)
+		default:
+			r.problem(o, "", fmt.Errorf("an object of kind %s in %s is neither a policy nor what one refers to", o.Kind.Kind, o.Kind.GroupVersion()))
+		}
+	}
+	r.check(sources)
+	return r
+}
+
+func (r *Resources) addSecret(sources map[string]string, o Object, namespace string) {
+	secret := decode[corev1.Secret](r, o)
+	if secret.Namespace != "" && secret.Namespace != namespace {
+		r.problem(o, secret.Name, fmt.Errorf("a Secret in namespace %q cannot be referred to, only those in %q", secret.Namespace, namespace))
+		return
+	}
+	r.once(sources, o, secret.Name)
+	r.Secrets.Add(secret)
+}
+
+// check runs the API's validation over everything that was loaded.
+func (r *Resources) check(sources map[string]string) {
+	report := func(kind, name string, errs field.ErrorList, warnings []string) {
+		source := sources[kind+" "+name]
+		object := fmt.Sprintf("%s %q", kind, name)
+		for _, err := range errs {
+			r.Problems = append(r.Problems, Problem{Source: source, Object: object, Err: err})
+		}
+		for _, warning := range warnings {
+			r.Warnings = append(r.Warnings, fmt.Sprintf("%s: %s: %s", source, object, warning))
+		}
+	}
+	for i := range r.Policies {
+		p := &r.Policies[i]
+		report(v1alpha1.ClusterImagePolicyKind, p.Name, validation.ClusterImagePolicy(p), validation.PolicyWarnings(p, r.Logs))
+	}
+	for i := range r.Logs {
+		l := &r.Logs[i]
+		report(v1alpha1.TransparencyLogKind, l.Name, validation.TransparencyLog(l), validation.LogWarnings(l, r.Logs))
+	}
+}
+
+// once records where an object comes from, and that no other has its name.
+func (r *Resources) once(sources map[string]string, o Object, name string) {
+	if name == "" {
+		r.problem(o, name, errors.New("metadata.name is missing"))
+	}
+	key := o.Kind.Kind + " " + name
+	if other, ok := sources[key]; ok {
+		r.problem(o, name, fmt.Errorf("another object of this kind and name is in %s", other))
+	}
+	sources[key] = o.Source
+}
+
+func (r *Resources) problem(o Object, name string, err error) {
+	r.Problems = append(r.Problems, Problem{Source: o.Source, Object: fmt.Sprintf("%s %q", o.Kind.Kind, name), Err: err})
+}
+
+// decode reads an object strictly: names are case-sensitive, and unknown or
+// repeated fields are problems.
+func decode[T any](r *Resources, o Object) *T {
+	object := new(T)
+	strict, err := json.UnmarshalStrict(o.JSON, object)
+	if err != nil {
+		strict = append(strict, err)
+	}
+	for _, err := range strict {
+		r.problem(o, nameOf(o), err)
+	}
+	return object
+}
+
+// nameOf returns the name of an object that may not decode.
+func nameOf(o Object) string {
+	var head struct {
+		Metadata struct {
+			Name string `json:"name"`
+		} `json:"metadata"`
+	}
+	if json.UnmarshalCaseSensitivePreserveInts(o.JSON, &head) != nil {
+		return ""
+	}
+	return head.Metadata.Name
+}

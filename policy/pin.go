@@ -1,0 +1,62 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/countersign-dev/countersign/pkg/image"
+)
+
+type pin struct {
+	reference string
+	err       error
+}
+
+// Pin returns the reference that a container should carry in the place of
+// written, so that what is verified is what runs: the same with the digest that
+// its tag points to now. References that have a digest already, and those that
+// no policy judges by their digest, are returned as they are. It does not judge.
+func (e *Evaluator) Pin(ctx context.Context, written string) (string, error) {
+	ref, err := image.Parse(written)
+	if err != nil {
+		return "", err
+	}
+	policies := e.policies.load()
+	needed := false
+	for _, p := range policies.covering(ref) {
+		needed = needed || p.needsDigest()
+	}
+	if ref.Digest() != "" || !needed {
+		return written, nil
+	}
+	resolved, err := e.pins.do(ctx, question{policies, written}, maxEvaluation, func(ctx context.Context) pin {
+		return e.pin(ctx, ref)
+	})
+	if err != nil {
+		return "", err
+	}
+	return resolved.reference, resolved.err
+}
+
+func (e *Evaluator) pin(ctx context.Context, ref image.Reference) (resolved pin) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			e.metrics.panics.Inc()
+			e.log.Error(fmt.Errorf("panic: %v", cause), "Resolving panicked", "image", ref.String(), "stack", string(debug.Stack()))
+			resolved = pin{err: fmt.Errorf("resolving %q failed inside countersign", ref.String())}
+		}
+	}()
+	digest, err := e.registry.Resolve(ctx, ref)
+	if err != nil {
+		return pin{err: err}
+	}
+	reference := ref.Pinned(digest)
+	if parsed, err := image.Parse(reference); err != nil || parsed.Digest() != digest {
+		return pin{err: fmt.Errorf("the registry answered with something that is no digest: %.100q", digest)}
+	}
+	return pin{reference: reference}
+}

@@ -1,0 +1,107 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/countersign-dev/countersign/pkg/image"
+)
+
+// Set holds the policies in force. Readers take a snapshot without a lock and
+// keep it for a whole evaluation, so that a change in between cannot make two
+// halves of one decision disagree.
+type Set struct {
+	write   sync.Mutex
+	current atomic.Pointer[snapshot]
+}
+
+// snapshot is one immutable state of a Set: its policies by name. The pointer is
+// the version.
+type snapshot struct {
+	policies []*Policy
+}
+
+// NewSet returns a set of the given policies.
+func NewSet(policies ...*Policy) *Set {
+	s := &Set{}
+	s.Replace(policies)
+	return s
+}
+
+// Replace puts policies in the place of all that the set holds. Of two with the
+// same name, the later one counts.
+func (s *Set) Replace(policies []*Policy) {
+	s.write.Lock()
+	defer s.write.Unlock()
+	next := &snapshot{}
+	for _, p := range policies {
+		next = next.with(p)
+	}
+	s.current.Store(next)
+}
+
+// Set adds p, or puts it in the place of the policy of the same name.
+func (s *Set) Set(p *Policy) {
+	s.write.Lock()
+	defer s.write.Unlock()
+	s.current.Store(s.load().with(p))
+}
+
+// Delete removes the policy of that name, if there is one.
+func (s *Set) Delete(name string) {
+	s.write.Lock()
+	defer s.write.Unlock()
+	s.current.Store(s.load().without(name))
+}
+
+// Len is the number of policies in force.
+func (s *Set) Len() int { return len(s.load().policies) }
+
+// Covering returns the policies that cover ref, or could once its tag has been
+// resolved, in the order of their names.
+func (s *Set) Covering(ref image.Reference) []*Policy { return s.load().covering(ref) }
+
+func (s *Set) load() *snapshot {
+	if current := s.current.Load(); current != nil {
+		return current
+	}
+	return &snapshot{}
+}
+
+func (s *snapshot) covering(ref image.Reference) []*Policy {
+	var covering []*Policy
+	for _, p := range s.policies {
+		if p.mayCover(ref) {
+			covering = append(covering, p)
+		}
+	}
+	return covering
+}
+
+func (s *snapshot) with(p *Policy) *snapshot {
+	policies := slices.Clone(s.policies)
+	i, found := s.find(p.name)
+	if found {
+		policies[i] = p
+	} else {
+		policies = slices.Insert(policies, i, p)
+	}
+	return &snapshot{policies: policies}
+}
+
+func (s *snapshot) without(name string) *snapshot {
+	i, found := s.find(name)
+	if !found {
+		return s
+	}
+	return &snapshot{policies: slices.Delete(slices.Clone(s.policies), i, i+1)}
+}
+
+func (s *snapshot) find(name string) (int, bool) {
+	return slices.BinarySearchFunc(s.policies, name, func(p *Policy, name string) int { return strings.Compare(p.name, name) })
+}

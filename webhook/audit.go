@@ -1,0 +1,111 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package webhook
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/countersign-dev/countersign/pkg/verify"
+	"github.com/countersign-dev/countersign/policy"
+)
+
+const (
+	// maxAudited bounds the images that one audit event describes.
+	maxAudited = 32
+	// maxAuditText bounds, in bytes, an image or a detail in an audit event.
+	maxAuditText = 512
+)
+
+// auditAnnotations are what the audit event of a request says. The API server
+// puts the webhook's name, which ends in countersign.dev, and a slash before each
+// key; a key with a slash of its own would be dropped.
+func auditAnnotations(decision string, decisions []policy.Decision) map[string]string {
+	if len(decisions) == 0 {
+		return nil
+	}
+	annotations := map[string]string{"decision": decision, "images": strconv.Itoa(len(decisions))}
+	for i, d := range decisions {
+		if i == maxAudited {
+			break
+		}
+		annotations["image-"+strconv.Itoa(i)] = auditRecord(d)
+	}
+	return annotations
+}
+
+// auditedImage is the compact form of a decision in an audit event.
+type auditedImage struct {
+	Image    string          `json:"image"`
+	Digest   string          `json:"digest,omitempty"`
+	Policies []auditedPolicy `json:"policies"`
+}
+
+type auditedPolicy struct {
+	// Policy is name@generation.
+	Policy  string        `json:"policy"`
+	Mode    string        `json:"mode"`
+	Outcome string        `json:"outcome"`
+	Reason  policy.Reason `json:"reason,omitempty"`
+	Detail  string        `json:"detail,omitempty"`
+	Signer  string        `json:"signer,omitempty"`
+	Logs    []auditedLog  `json:"logs,omitempty"`
+}
+
+// auditedLog is what is needed to find the entry again, and to hold the log to
+// the checkpoint that it showed.
+type auditedLog struct {
+	Origin string `json:"origin"`
+	Index  int64  `json:"index"`
+	Size   uint64 `json:"size"`
+	Root   string `json:"root"`
+}
+
+func auditRecord(d policy.Decision) string {
+	record := auditedImage{Image: clip(d.Image), Digest: d.Digest, Policies: []auditedPolicy{}}
+	for _, r := range d.Policies {
+		record.Policies = append(record.Policies, auditPolicy(r))
+	}
+	text, err := json.Marshal(record)
+	if err != nil {
+		return `{"error":"the decision could not be written down"}`
+	}
+	return string(text)
+}
+
+func auditPolicy(r policy.PolicyResult) auditedPolicy {
+	outcome, reason, detail := policy.Outcome(r.Verdict)
+	audited := auditedPolicy{
+		Policy:  r.Policy + "@" + strconv.FormatInt(r.Generation, 10),
+		Mode:    string(r.Mode),
+		Outcome: outcome,
+		Reason:  reason,
+		Detail:  clip(detail),
+	}
+	if good, ok := r.Verdict.(verify.Verified); ok {
+		audited.Signer = good.Evidence.Signer
+		for _, proof := range good.Evidence.Proofs {
+			checkpoint := proof.Checkpoint()
+			root := checkpoint.Root()
+			audited.Logs = append(audited.Logs, auditedLog{
+				Origin: checkpoint.Origin(), Index: proof.Index(), Size: checkpoint.Size(), Root: hex.EncodeToString(root[:]),
+			})
+		}
+	}
+	return audited
+}
+
+// clip cuts s to maxAuditText bytes, between characters.
+func clip(s string) string {
+	if len(s) <= maxAuditText {
+		return s
+	}
+	cut := maxAuditText
+	for cut > 0 && !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut] + "…"
+}

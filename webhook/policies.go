@@ -1,0 +1,124 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package webhook
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/go-logr/logr"
+	admissionv1 "k8s.io/api/admission/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+
+	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
+	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1/validation"
+)
+
+// Policies refuses policies and logs that cannot be used as they are written, for
+// what their schema cannot say, and warns of what is legal but dangerous.
+type Policies struct {
+	// Reader lists the TransparencyLogs that exist, for warnings. Required.
+	Reader client.Reader
+	// Metrics and Log are required.
+	Metrics *Metrics
+	Log     logr.Logger
+}
+
+// Handle implements admission.Handler.
+func (h *Policies) Handle(ctx context.Context, req admission.Request) admission.Response {
+	start := time.Now()
+	log := requestLogger(h.Log, req)
+	if req.Operation == admissionv1.Delete {
+		h.Metrics.observe("policies", string(req.Operation), decisionAllow, start)
+		return admission.Allowed("")
+	}
+	errs, warnings, err := h.review(ctx, req)
+	switch {
+	case err != nil:
+		h.Metrics.observe("policies", string(req.Operation), decisionError, start)
+		log.Info("Refused an object that could not be read", "error", err.Error())
+		return admission.Errored(http.StatusBadRequest, err)
+	case len(errs) > 0:
+		h.Metrics.observe("policies", string(req.Operation), decisionDeny, start)
+		log.Info("Refused", "fields", paths(errs))
+		return invalid(req, errs)
+	}
+	h.Metrics.observe("policies", string(req.Operation), decisionAllow, start)
+	return admission.Allowed("").WithWarnings(asWarnings(warnings)...)
+}
+
+// review returns what is wrong with the object, and what to warn of.
+func (h *Policies) review(ctx context.Context, req admission.Request) (field.ErrorList, []string, error) {
+	switch req.Kind.Kind {
+	case v1alpha1.ClusterImagePolicyKind:
+		policy, unchanged, err := decode[v1alpha1.ClusterImagePolicy](req, func(a, b *v1alpha1.ClusterImagePolicy) bool {
+			return equality.Semantic.DeepEqual(a.Spec, b.Spec)
+		})
+		if err != nil || unchanged {
+			return nil, nil, err
+		}
+		policy.SetDefaults()
+		return validation.ClusterImagePolicy(policy), validation.PolicyWarnings(policy, h.logs(ctx)), nil
+	case v1alpha1.TransparencyLogKind:
+		log, unchanged, err := decode[v1alpha1.TransparencyLog](req, func(a, b *v1alpha1.TransparencyLog) bool {
+			return equality.Semantic.DeepEqual(a.Spec, b.Spec)
+		})
+		if err != nil || unchanged {
+			return nil, nil, err
+		}
+		log.SetDefaults()
+		return validation.TransparencyLog(log), validation.LogWarnings(log, h.logs(ctx)), nil
+	default:
+		return nil, nil, fmt.Errorf("kind %s is not one of countersign's", req.Kind.Kind)
+	}
+}
+
+// decode reads the object of a request, and whether its specification is what it
+// was before: then it is not judged again, so that an object that has become
+// invalid can still be labelled, and deleted.
+func decode[T any](req admission.Request, same func(a, b *T) bool) (object *T, unchanged bool, err error) {
+	object, before := new(T), new(T)
+	if err := json.Unmarshal(req.Object.Raw, object); err != nil {
+		return nil, false, fmt.Errorf("reading the %s: %w", req.Kind.Kind, err)
+	}
+	if req.Operation != admissionv1.Update {
+		return object, false, nil
+	}
+	if err := json.Unmarshal(req.OldObject.Raw, before); err != nil {
+		return nil, false, fmt.Errorf("reading the previous %s: %w", req.Kind.Kind, err)
+	}
+	return object, same(object, before), nil
+}
+
+// logs returns the TransparencyLogs that exist. Warnings are all that depends on
+// them, so that they cannot be listed is no reason to refuse a policy.
+func (h *Policies) logs(ctx context.Context) []v1alpha1.TransparencyLog {
+	var logs v1alpha1.TransparencyLogList
+	if err := h.Reader.List(ctx, &logs); err != nil {
+		h.Log.Error(err, "Could not list TransparencyLogs")
+	}
+	return logs.Items
+}
+
+// invalid is the answer that the API server itself gives to an invalid object.
+func invalid(req admission.Request, errs field.ErrorList) admission.Response {
+	status := apierrors.NewInvalid(schema.GroupKind{Group: req.Kind.Group, Kind: req.Kind.Kind}, req.Name, errs).Status()
+	return admission.Response{AdmissionResponse: admissionv1.AdmissionResponse{Result: &status}}
+}
+
+func paths(errs field.ErrorList) []string {
+	var paths []string
+	for _, err := range errs {
+		paths = append(paths, err.Field)
+	}
+	return paths
+}

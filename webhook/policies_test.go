@@ -1,0 +1,79 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package webhook
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/go-logr/logr"
+	"github.com/google/go-cmp/cmp"
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
+)
+
+// unlisted is a Reader that can list nothing.
+type unlisted struct{ client.Reader }
+
+func (unlisted) List(context.Context, client.ObjectList, ...client.ListOption) error {
+	return errors.New("no API server")
+}
+
+func TestPoliciesThatCannotWorkAreRefused(t *testing.T) {
+	object := func(spec string) string {
+		return `{"apiVersion":"policy.countersign.dev/v1alpha1","kind":"ClusterImagePolicy","metadata":{"name":"p"},"spec":` + spec + `}`
+	}
+	static := object(`{"images":[{"glob":"corp.example/**"}],"authorities":[{"name":"a","static":{"action":"fail"}}]}`)
+	brokenKey := object(`{"images":[{"glob":"corp.example/**"}],"authorities":[{"name":"a","key":{"data":"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"}}]}`)
+	brokenGlob := object(`{"images":[{"glob":"corp.example/**"},{"glob":"https://corp.example/**"}],"authorities":[{"name":"a","static":{"action":"fail"}}]}`)
+	kind := func(req admissionv1.AdmissionRequest) admissionv1.AdmissionRequest {
+		req.Name, req.Namespace = "p", ""
+		req.Kind = metav1.GroupVersionKind{Group: v1alpha1.GroupName, Version: "v1alpha1", Kind: "ClusterImagePolicy"}
+		return req
+	}
+	for name, tt := range map[string]struct {
+		request admissionv1.AdmissionRequest
+		code    int32
+		fields  []string
+	}{
+		"a good policy":                                   {request: kind(create("", "", static)), code: http.StatusOK},
+		"a policy with a broken key":                      {request: kind(create("", "", brokenKey)), code: http.StatusUnprocessableEntity, fields: []string{"spec.authorities[0].key.data"}},
+		"a policy with a broken glob":                     {request: kind(create("", "", brokenGlob)), code: http.StatusUnprocessableEntity, fields: []string{"spec.images[1].glob"}},
+		"an update that breaks a policy":                  {request: kind(update("", "", static, brokenKey)), code: http.StatusUnprocessableEntity, fields: []string{"spec.authorities[0].key.data"}},
+		"an update that leaves a broken policy as it was": {request: kind(update("", "", brokenKey, strings.Replace(brokenKey, `"name":"p"`, `"name":"p","finalizers":[]`, 1))), code: http.StatusOK},
+		"an object that cannot be read":                   {request: kind(create("", "", object(`{"images":7}`))), code: http.StatusBadRequest},
+		"a kind that is not ours":                         {request: create("", "Pod", pod(good)), code: http.StatusBadRequest},
+		"a log with a broken key": {
+			request: func() admissionv1.AdmissionRequest {
+				req := kind(create("", "", `{"spec":{"type":"rekor-v1","urls":["https://rekor.corp.example"],"origin":"rekor.corp.example","publicKey":{"data":"nonsense"}}}`))
+				req.Kind.Kind = "TransparencyLog"
+				return req
+			}(),
+			code: http.StatusUnprocessableEntity, fields: []string{"spec.publicKey.data"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := &Policies{Reader: unlisted{}, Metrics: NewMetrics(nil), Log: logr.Discard()}
+			got := send(t, h, tt.request)
+			if got.Result.Code != tt.code || got.Allowed != (tt.code == http.StatusOK) {
+				t.Fatalf("allowed = %v with code %d, want %d: %s", got.Allowed, got.Result.Code, tt.code, got.Result.Message)
+			}
+			var fields []string
+			if got.Result.Details != nil {
+				for _, cause := range got.Result.Details.Causes {
+					fields = append(fields, cause.Field)
+				}
+			}
+			if diff := cmp.Diff(tt.fields, fields); diff != "" {
+				t.Errorf("fields (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,31 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package webhook
+
+import (
+	"crypto/tls"
+	"net/http"
+
+	"sigs.k8s.io/controller-runtime/pkg/webhook"
+	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+)
+
+// NewServer returns the HTTPS server for the handlers, which presents c.
+func NewServer(host string, port int, c *Certificate) webhook.Server {
+	return webhook.NewServer(webhook.Options{
+		Host: host,
+		Port: port,
+		TLSOpts: []func(*tls.Config){func(config *tls.Config) {
+			config.MinVersion = tls.VersionTLS12
+			config.GetCertificate = c.GetCertificate
+		}},
+	})
+}
+
+// Handler serves one admission handler over HTTP: it reads the review (up to
+// 7 MiB), keeps to a deadline inside the caller's, and turns a panic into a
+// refusal.
+func Handler(h admission.Handler) http.Handler {
+	return withDeadline(&admission.Webhook{Handler: h})
+}
