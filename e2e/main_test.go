@@ -65,7 +65,7 @@ func runWithStack(m *testing.M) (code int, err error) {
 		}
 	}()
 	if shared.Countersign != nil {
-		if err := shared.Apply(ctx, shared.TransparencyLog(shared.Rekor, "rekor", true)); err != nil {
+		if err := shared.ApplyReady(ctx, shared.TransparencyLog(shared.Rekor, "rekor", true)); err != nil {
 			return 1, err
 		}
 	}

@@ -8,54 +8,50 @@ import "github.com/countersign-dev/countersign/pkg/verify"
 // Advice says what to do about a reason: one line for whoever was refused. It is
 // never empty.
 func Advice(reason Reason) string {
-	switch reason {
-	case verify.ImageNotFound:
-		return "check the image's name and tag, and that it has been pushed"
-	case verify.DigestRequired:
-		return "name the image by digest (repository:tag@sha256:…), or see why countersign's mutating webhook did not pin it"
-	case verify.NoSignature:
-		return "sign it with `cosign sign --key … --rekor-url URL-of-your-log IMAGE@DIGEST`, into the repository that the image is pulled from"
-	case verify.SignatureInvalid:
-		return "sign this digest again: the signature beside it is damaged or is another image's"
-	case verify.KeyMismatch:
-		return "sign it with the key that the policy names, or have the policy name this key"
-	case verify.IdentityMismatch:
-		return "sign it with the identity that the policy names, or have the policy name this identity"
-	case verify.CertificateInvalid, verify.SCTInvalid:
-		return "sign it again with a certificate from a CA that the policy trusts"
-	case verify.TimestampInvalid:
-		return "sign it again with a timestamp from an authority that the policy trusts"
-	case verify.NotLogged:
-		return "sign with `cosign sign --rekor-url URL-of-the-log …` and `--tlog-upload=true`, so that the signature is in the log that the policy names"
-	case verify.LogUnknown:
-		return "sign with `cosign sign --rekor-url URL-of-the-log …`: the signature's entry is in another log than the policy names"
-	case verify.LogEntryMismatch, verify.InclusionProofInvalid, verify.CheckpointInvalid:
-		return "sign this digest again; if that does not help, the evidence is being tampered with between the log and here"
-	case verify.CheckpointInconsistent:
-		return "do not retry: the log contradicts what this cluster has seen of it; tell the log's operator, and see `kubectl describe transparencylog`"
-	case verify.CheckpointStale:
-		return "see `kubectl describe transparencylog`: the log has not been heard of for too long"
-	case verify.WitnessQuorumNotMet:
-		return "see `kubectl describe transparencylog`: too few witnesses have cosigned the log"
-	case verify.AttestationMissing:
-		return "attach the attestation that the policy requires with `cosign attest …`"
-	case verify.AttestationInvalid:
-		return "attach the attestation again: the one beside the image does not verify"
-	case verify.AttestationRejected, verify.PolicyRejected:
-		return "change what the message names, or ask the policy's owner"
-	case verify.StaticDenied:
-		return "use another image, or ask the policy's owner"
-	case verify.NoMatchingPolicy:
-		return "use an image that a policy covers, or ask for a ClusterImagePolicy that covers this one"
-	case verify.PolicyNotReady:
-		return "ask the policy's owner to see `kubectl describe clusterimagepolicy`: until it is ready, it refuses what it covers"
-	case verify.LimitExceeded:
-		return "remove signatures that are not needed: what is stored beside the image is larger than anything legitimate"
-	case verify.RegistryUnavailable, verify.RegistryThrottled, verify.LogUnavailable, verify.KMSUnavailable, verify.DeadlineExceeded:
-		return "try again; nothing is known to be wrong with the image, but it cannot be verified now"
-	case verify.RegistryUnauthorized:
-		return "give countersign credentials that can read this repository"
-	default:
-		return "ask the policy's owner"
+	if advice, ok := adviceTable()[reason]; ok {
+		return advice
+	}
+	return "ask the policy's owner"
+}
+
+func adviceTable() map[Reason]string {
+	const (
+		resign   = "sign it again with a certificate from a CA that the policy trusts"
+		tampered = "sign this digest again; if that does not help, the evidence is being tampered with between the log and here"
+		change   = "change what the message names, or ask the policy's owner"
+		retry    = "try again; nothing is known to be wrong with the image, but it cannot be verified now"
+	)
+	return map[Reason]string{
+		verify.ImageNotFound:          "check the image's name and tag, and that it has been pushed",
+		verify.DigestRequired:         "name the image by digest (repository:tag@sha256:…), or see why countersign's mutating webhook did not pin it",
+		verify.NoSignature:            "sign it with `cosign sign --key … --rekor-url URL-of-your-log IMAGE@DIGEST`, into the repository that the image is pulled from",
+		verify.SignatureInvalid:       "sign this digest again: the signature beside it is damaged or is another image's",
+		verify.KeyMismatch:            "sign it with the key that the policy names, or have the policy name this key",
+		verify.IdentityMismatch:       "sign it with the identity that the policy names, or have the policy name this identity",
+		verify.CertificateInvalid:     resign,
+		verify.SCTInvalid:             resign,
+		verify.TimestampInvalid:       "sign it again with a timestamp from an authority that the policy trusts",
+		verify.NotLogged:              "sign with `cosign sign --rekor-url URL-of-the-log …` and `--tlog-upload=true`, so that the signature is in the log that the policy names",
+		verify.LogUnknown:             "sign with `cosign sign --rekor-url URL-of-the-log …`: the signature's entry is in another log than the policy names",
+		verify.LogEntryMismatch:       tampered,
+		verify.InclusionProofInvalid:  tampered,
+		verify.CheckpointInvalid:      tampered,
+		verify.CheckpointInconsistent: "do not retry: the log contradicts what this cluster has seen of it; tell the log's operator, and see `kubectl describe transparencylog`",
+		verify.CheckpointStale:        "see `kubectl describe transparencylog`: the log has not been heard of for too long",
+		verify.WitnessQuorumNotMet:    "see `kubectl describe transparencylog`: too few witnesses have cosigned the log",
+		verify.AttestationMissing:     "attach the attestation that the policy requires with `cosign attest …`",
+		verify.AttestationInvalid:     "attach the attestation again: the one beside the image does not verify",
+		verify.AttestationRejected:    change,
+		verify.PolicyRejected:         change,
+		verify.StaticDenied:           "use another image, or ask the policy's owner",
+		verify.NoMatchingPolicy:       "use an image that a policy covers, or ask for a ClusterImagePolicy that covers this one",
+		verify.PolicyNotReady:         "ask the policy's owner to see `kubectl describe clusterimagepolicy`: until it is ready, it refuses what it covers",
+		verify.LimitExceeded:          "remove signatures that are not needed: what is stored beside the image is larger than anything legitimate",
+		verify.RegistryUnavailable:    retry,
+		verify.RegistryThrottled:      retry,
+		verify.LogUnavailable:         retry,
+		verify.KMSUnavailable:         retry,
+		verify.DeadlineExceeded:       retry,
+		verify.RegistryUnauthorized:   "give countersign credentials that can read this repository",
 	}
 }

@@ -99,20 +99,29 @@ func Outcome(v verify.Verdict) (outcome string, reason Reason, detail string) {
 	}
 }
 
+// Unlogged reports whether v accepts a signature that no log was asked about:
+// the policy says insecureIgnoreTlog. Each use of that is to be seen.
+func Unlogged(v verify.Verdict) bool {
+	good, ok := v.(verify.Verified)
+	return ok && good.Evidence.Format != formatStatic && len(good.Evidence.Proofs) == 0
+}
+
 // Reason names why an image was not accepted: the closed set of package verify.
 type Reason = verify.Reason
 
-// verdictJSON is the form in which a verdict is shown to programs.
-type verdictJSON struct {
+// VerdictReport is the form in which a verdict is shown to programs: the outcome
+// in the words of Outcome, and why.
+type VerdictReport struct {
 	Outcome  string           `json:"outcome"`
 	Reason   Reason           `json:"reason,omitempty"`
 	Detail   string           `json:"detail,omitempty"`
 	Evidence *verify.Evidence `json:"evidence,omitempty"`
 }
 
-func toJSON(v verify.Verdict) verdictJSON {
+// ReportOf returns the report of a verdict.
+func ReportOf(v verify.Verdict) VerdictReport {
 	outcome, reason, detail := Outcome(v)
-	out := verdictJSON{Outcome: outcome, Reason: reason, Detail: detail}
+	out := VerdictReport{Outcome: outcome, Reason: reason, Detail: detail}
 	if good, ok := v.(verify.Verified); ok {
 		out.Evidence = &good.Evidence
 	}
@@ -123,8 +132,8 @@ func toJSON(v verify.Verdict) verdictJSON {
 func (r AuthorityResult) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		Name string `json:"name"`
-		verdictJSON
-	}{r.Name, toJSON(r.Verdict)})
+		VerdictReport
+	}{r.Name, ReportOf(r.Verdict)})
 }
 
 // MarshalJSON writes the policy, its verdict and those of its authorities.
@@ -134,7 +143,7 @@ func (r PolicyResult) MarshalJSON() ([]byte, error) {
 		Generation int64         `json:"generation,omitempty"`
 		Mode       v1alpha1.Mode `json:"mode"`
 		Threshold  int           `json:"threshold"`
-		verdictJSON
+		VerdictReport
 		Authorities []AuthorityResult `json:"authorities,omitempty"`
-	}{r.Policy, r.Generation, r.Mode, r.Threshold, toJSON(r.Verdict), r.Authorities})
+	}{r.Policy, r.Generation, r.Mode, r.Threshold, ReportOf(r.Verdict), r.Authorities})
 }

@@ -99,10 +99,10 @@ func (d Decision) Explain(r PolicyResult) string {
 		fmt.Fprintf(&b, " (%d of %d required authorities accept it)", r.accepting(), r.Threshold)
 	}
 	for _, a := range r.Authorities {
-		fmt.Fprintf(&b, "\n  authority %q: %s", a.Name, found(a.Verdict))
+		fmt.Fprintf(&b, "\n  authority %q: %s", a.Name, Found(a.Verdict))
 	}
 	if len(r.Authorities) == 0 {
-		fmt.Fprintf(&b, "\n  %s", found(r.Verdict))
+		fmt.Fprintf(&b, "\n  %s", Found(r.Verdict))
 	}
 	_, reason, _ := Outcome(r.Verdict)
 	fmt.Fprintf(&b, "\n  → %s", Advice(reason))
@@ -139,11 +139,35 @@ func (r PolicyResult) accepting() int {
 	return n
 }
 
-// found is what one authority has to say.
-func found(v verify.Verdict) string {
-	outcome, reason, detail := Outcome(v)
-	if outcome == "Verified" {
-		return "accepts it"
+// Found says what one verdict is about, on one line: the reason and what was
+// found, or the evidence.
+func Found(v verify.Verdict) string {
+	good, ok := v.(verify.Verified)
+	if !ok {
+		_, reason, detail := Outcome(v)
+		return fmt.Sprintf("%s: %s", reason, detail)
 	}
-	return fmt.Sprintf("%s: %s", reason, detail)
+	if good.Evidence.Format == formatStatic {
+		return "accepts it without looking"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "accepts it: signed by %s (%s)", good.Evidence.Signer, good.Evidence.Format)
+	for _, proof := range good.Evidence.Proofs {
+		fmt.Fprintf(&b, ", in %v", proof)
+	}
+	if Unlogged(v) {
+		b.WriteString(", in no log (insecureIgnoreTlog)")
+	}
+	return b.String()
+}
+
+// ExplainVerified is the block about one of the decision's results that accepts
+// the image, in the form of Explain.
+func (d Decision) ExplainVerified(r PolicyResult) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s verified by ClusterImagePolicy %q", d.subject(), r.Policy)
+	for _, a := range r.Authorities {
+		fmt.Fprintf(&b, "\n  authority %q: %s", a.Name, Found(a.Verdict))
+	}
+	return b.String()
 }

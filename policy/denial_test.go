@@ -44,10 +44,10 @@ func TestDenialReadsAsItIsDocumented(t *testing.T) {
 		},
 		"two of three authorities": {
 			decision: Decision{Image: image, Digest: digest, Policies: []PolicyResult{
-				result(enforce, 2, notLogged, AuthorityResult{Name: "a", Verdict: verify.Verified{}}, AuthorityResult{Name: "b", Verdict: notLogged}),
+				result(enforce, 2, notLogged, AuthorityResult{Name: "a", Verdict: verify.Verified{Evidence: verify.Evidence{Format: "bundle", Signer: "key sha256:00"}}}, AuthorityResult{Name: "b", Verdict: notLogged}),
 			}},
 			want: `image registry.corp.example/payments/api:1.4 (sha256:9f61…c29e) denied by ClusterImagePolicy "payments" (1 of 2 required authorities accept it)
-  authority "a": accepts it
+  authority "a": accepts it: signed by key sha256:00 (bundle), in no log (insecureIgnoreTlog)
   authority "b": NotLogged: a valid signature was found, but its entry is not in log "corp" (origin rekor.corp.example, size 48213)
   → ` + Advice(verify.NotLogged),
 		},

@@ -27,6 +27,7 @@ func TestEvaluateReachesTheVerdictOfTheCoveringPolicies(t *testing.T) {
 	deny := authority{name: "deny", fixed: verify.Rejected{Reason: verify.StaticDenied, Detail: "no"}}
 	static := func(name string, globs []string, a ...authority) func(*testing.T) *Policy {
 		return func(t *testing.T) *Policy {
+			t.Helper()
 			p := covering(t, name, enforce, globs)
 			p.authorities = a
 			return p
@@ -34,6 +35,7 @@ func TestEvaluateReachesTheVerdictOfTheCoveringPolicies(t *testing.T) {
 	}
 	keys := func(name string, mode v1alpha1.Mode, globs []string, threshold int, keys ...string) func(*testing.T) *Policy {
 		return func(t *testing.T) *Policy {
+			t.Helper()
 			p := covering(t, name, mode, globs, keys...)
 			p.threshold = threshold
 			return p
@@ -156,6 +158,7 @@ func TestEvaluateReachesTheVerdictOfTheCoveringPolicies(t *testing.T) {
 		},
 		"a verdict that is nil accepts nothing": {
 			image: "registry.corp.example/app:1", policies: []func(*testing.T) *Policy{func(t *testing.T) *Policy {
+				t.Helper()
 				p := covering(t, "p", enforce, corp)
 				p.authorities = []authority{{name: "a", key: verifierFunc(func(context.Context) verify.Verdict { return nil })}}
 				return p

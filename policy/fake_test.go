@@ -32,7 +32,7 @@ type scripted struct {
 	resolved, signatures int
 }
 
-func (s *scripted) Resolve(ctx context.Context, ref image.Reference) (string, error) {
+func (s *scripted) Resolve(ctx context.Context, _ image.Reference) (string, error) {
 	s.mu.Lock()
 	s.resolved++
 	s.mu.Unlock()

@@ -15,6 +15,7 @@ type Metrics struct {
 	verdicts  *prometheus.CounterVec
 	durations prometheus.Histogram
 	panics    prometheus.Counter
+	insecure  *prometheus.CounterVec
 }
 
 // NewMetrics registers the metrics with r, or nowhere when r is nil.
@@ -34,6 +35,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "countersign_evaluation_panics_total",
 			Help: "Evaluations that panicked and were turned into refusals. Each is a bug.",
 		}),
+		insecure: factory.NewCounterVec(prometheus.CounterOpts{
+			Name: "countersign_insecure_acceptances_total",
+			Help: "Images that a policy accepted only because of a field whose name begins with insecure.",
+		}, []string{"policy", "field"}),
 	}
 }
 
@@ -43,5 +48,8 @@ func (m *Metrics) count(d Decision) {
 	for _, r := range d.Policies {
 		outcome, reason, _ := Outcome(r.Verdict)
 		m.verdicts.WithLabelValues(r.Policy, string(r.Mode), outcome, string(reason)).Inc()
+		if Unlogged(r.Verdict) {
+			m.insecure.WithLabelValues(r.Policy, "insecureIgnoreTlog").Inc()
+		}
 	}
 }

@@ -51,8 +51,12 @@ type auditedPolicy struct {
 	Outcome string        `json:"outcome"`
 	Reason  policy.Reason `json:"reason,omitempty"`
 	Detail  string        `json:"detail,omitempty"`
-	Signer  string        `json:"signer,omitempty"`
-	Logs    []auditedLog  `json:"logs,omitempty"`
+	// Format is that of verify.Evidence: legacy, bundle or static.
+	Format string `json:"format,omitempty"`
+	Signer string `json:"signer,omitempty"`
+	// Insecure names the field of the policy without which it would not accept.
+	Insecure string       `json:"insecure,omitempty"`
+	Logs     []auditedLog `json:"logs,omitempty"`
 }
 
 // auditedLog is what is needed to find the entry again, and to hold the log to
@@ -86,7 +90,10 @@ func auditPolicy(r policy.PolicyResult) auditedPolicy {
 		Detail:  clip(detail),
 	}
 	if good, ok := r.Verdict.(verify.Verified); ok {
-		audited.Signer = good.Evidence.Signer
+		audited.Format, audited.Signer = good.Evidence.Format, good.Evidence.Signer
+		if policy.Unlogged(r.Verdict) {
+			audited.Insecure = "insecureIgnoreTlog"
+		}
 		for _, proof := range good.Evidence.Proofs {
 			checkpoint := proof.Checkpoint()
 			root := checkpoint.Root()

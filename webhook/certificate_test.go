@@ -48,6 +48,7 @@ func servingSecret(t *testing.T, name string, serial int64, notAfter time.Time) 
 }
 
 func newCertificate(t *testing.T) (*Certificate, string) {
+	t.Helper()
 	dir := filepath.Join(t.TempDir(), "made", "when", "needed")
 	return NewCertificate(types.NamespacedName{Namespace: "countersign-system", Name: "countersign-webhook-cert"}, serviceName, dir, logr.Discard()), dir
 }

@@ -5,6 +5,7 @@ package webhook
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -40,7 +41,7 @@ func TestARequestEndsBeforeTheCallerGivesUp(t *testing.T) {
 		start := time.Now()
 		h := withDeadline(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			<-r.Context().Done()
-			if err := context.Cause(r.Context()); err != context.DeadlineExceeded {
+			if err := context.Cause(r.Context()); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("cause = %v", err)
 			}
 		}))

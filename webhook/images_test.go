@@ -195,8 +195,8 @@ func TestAuditAnnotationsSayWhatWasDecidedAndWhy(t *testing.T) {
 		"decision": "deny",
 		"images":   "2",
 		"image-0": `{"image":"` + good + `","digest":"sha256:` + strings.Repeat("1", 64) + `","policies":[` +
-			`{"policy":"p-audit@2","mode":"audit","outcome":"Verified","signer":"key sha256:00"},` +
-			`{"policy":"p-enforce@2","mode":"enforce","outcome":"Verified","signer":"key sha256:00"}]}`,
+			`{"policy":"p-audit@2","mode":"audit","outcome":"Verified","format":"bundle","signer":"key sha256:00","insecure":"insecureIgnoreTlog"},` +
+			`{"policy":"p-enforce@2","mode":"enforce","outcome":"Verified","format":"bundle","signer":"key sha256:00","insecure":"insecureIgnoreTlog"}]}`,
 		"image-1": `{"image":"` + bad + `","digest":"sha256:` + strings.Repeat("1", 64) + `","policies":[` +
 			`{"policy":"p-audit@2","mode":"audit","outcome":"Rejected","reason":"NoSignature","detail":"no signature was found"},` +
 			`{"policy":"p-enforce@2","mode":"enforce","outcome":"Rejected","reason":"NoSignature","detail":"no signature was found"}]}`,
@@ -234,8 +234,8 @@ func TestAnswersStaySmallWhateverTheObjectHolds(t *testing.T) {
 	if size > 4096 || len(got.Warnings) == 0 || !strings.Contains(got.Warnings[len(got.Warnings)-1], "more lines") {
 		t.Errorf("%d warnings with %d characters, the last is %q", len(got.Warnings), size, got.Warnings[len(got.Warnings)-1])
 	}
-	if answer, _ := json.Marshal(got); len(answer) > 256<<10 {
-		t.Errorf("the answer has %d bytes", len(answer))
+	if answer, err := json.Marshal(got); err != nil || len(answer) > 256<<10 {
+		t.Errorf("the answer has %d bytes, %v", len(answer), err)
 	}
 }
 

@@ -4,9 +4,12 @@
 package webhook
 
 import (
+	"context"
 	"crypto/tls"
+	"fmt"
 	"net/http"
 
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 )
@@ -28,4 +31,15 @@ func NewServer(host string, port int, c *Certificate) webhook.Server {
 // refusal.
 func Handler(h admission.Handler) http.Handler {
 	return withDeadline(&admission.Webhook{Handler: h})
+}
+
+// WhenReady refuses every request until check passes: before the policies are
+// known, that none covers an image means nothing. check is given no request.
+func WhenReady(check healthz.Checker, next admission.Handler) admission.Handler {
+	return admission.HandlerFunc(func(ctx context.Context, req admission.Request) admission.Response {
+		if err := check(nil); err != nil {
+			return admission.Errored(http.StatusServiceUnavailable, fmt.Errorf("countersign cannot decide yet: %w", err))
+		}
+		return next.Handle(ctx, req)
+	})
 }

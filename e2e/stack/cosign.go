@@ -122,7 +122,12 @@ func (s *Stack) Sign(ctx context.Context, image string, o SignOptions) error {
 // whereToLog is the part of cosign's command line about format and log.
 func (s *Stack) whereToLog(ctx context.Context, o SignOptions, log signingLog) ([]string, error) {
 	if o.Cosign == CosignV3 && o.Format == Bundle {
-		return s.configFiles(ctx, log, o.NoUpload)
+		dir, err := os.MkdirTemp(s.run.file("tmp"), "signing-")
+		if err != nil {
+			return nil, err
+		}
+		config, root, err := s.signingFiles(ctx, log, o.NoUpload, dir)
+		return []string{"--signing-config", config, "--trusted-root", root}, err
 	}
 	args := []string{
 		"--use-signing-config=false",
@@ -135,13 +140,9 @@ func (s *Stack) whereToLog(ctx context.Context, o SignOptions, log signingLog) (
 	return args, nil
 }
 
-// configFiles makes the signing config and the trusted root that cosign v3 wants.
-func (s *Stack) configFiles(ctx context.Context, log signingLog, noUpload bool) ([]string, error) {
-	dir, err := os.MkdirTemp(s.run.file("tmp"), "signing-")
-	if err != nil {
-		return nil, err
-	}
-	config, root := filepath.Join(dir, "signing-config.json"), filepath.Join(dir, "trusted-root.json")
+// signingFiles makes the signing config and the trusted root that cosign v3 wants.
+func (s *Stack) signingFiles(ctx context.Context, log signingLog, noUpload bool, dir string) (config, root string, err error) {
+	config, root = filepath.Join(dir, "signing-config.json"), filepath.Join(dir, "trusted-root.json")
 	const since = "start-time=2024-01-01T00:00:00Z"
 	// sigstore-go takes a v2 log's origin from the host of its URL in the trusted root.
 	rootURL := log.url
@@ -161,8 +162,8 @@ func (s *Stack) configFiles(ctx context.Context, log signingLog, noUpload bool) 
 			err = result.Err()
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", strings.Join(args[:2], " "), err)
+			return "", "", fmt.Errorf("%s: %w", strings.Join(args[:2], " "), err)
 		}
 	}
-	return []string{"--signing-config", config, "--trusted-root", root}, nil
+	return config, root, nil
 }

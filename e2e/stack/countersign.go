@@ -90,6 +90,7 @@ func (s *Stack) startCountersign(ctx context.Context, binary string) (*Countersi
 		"--cert-dir=" + certs,
 		"--webhook-service=" + webhookService,
 		"--log-level=debug",
+		"--shutdown-delay=100ms", // there is no load balancer to wait for
 	}
 	for _, host := range s.registryHosts {
 		args = append(args, "--insecure-registry="+host)

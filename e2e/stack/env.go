@@ -4,7 +4,9 @@
 package stack
 
 import (
+	"context"
 	"fmt"
+	"os"
 	"strings"
 )
 
@@ -47,16 +49,38 @@ func (s *Stack) Env() []Variable {
 	return env
 }
 
-// WriteEnv writes Env as a shell file in the run directory and returns its path.
-func (s *Stack) WriteEnv() (string, error) {
+// WriteEnv writes Env, and where the files are with which cosign v3 signs, as a
+// shell file in the run directory and returns its path.
+func (s *Stack) WriteEnv(ctx context.Context) (string, error) {
+	env := s.Env()
+	for _, log := range []struct {
+		suffix string
+		log    Log
+	}{{"", s.Rekor}, {"_V2", s.RekorV2}} {
+		dir := s.run.file("cosign-v3" + log.suffix)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return "", err
+		}
+		config, root, err := s.signingFiles(ctx, log.log.signingLog(), false, dir)
+		if err != nil {
+			return "", err
+		}
+		env = append(env, Variable{"SIGNING_CONFIG" + log.suffix, config}, Variable{"TRUSTED_ROOT" + log.suffix, root})
+	}
 	var b strings.Builder
-	b.WriteString("# Use the stack by hand: source this file.\n")
-	for _, v := range s.Env() {
+	b.WriteString(envUsage)
+	for _, v := range env {
 		fmt.Fprintf(&b, "export %s=%s\n", v.Name, shellQuote(v.Value))
 	}
 	fmt.Fprintf(&b, "export PATH=%s:\"$PATH\"\n", shellQuote(s.run.bin))
 	return s.run.write(EnvFile, []byte(b.String()))
 }
+
+const envUsage = `# Use the stack by hand: source this file. Then, for an image in $REGISTRY:
+#   cosign-v2 sign -y --key $COSIGN_KEY --rekor-url $REKOR_URL IMAGE@DIGEST
+#   cosign-v3 sign -y --key $COSIGN_KEY --signing-config $SIGNING_CONFIG --trusted-root $TRUSTED_ROOT IMAGE@DIGEST
+# and the same with $SIGNING_CONFIG_V2 and $TRUSTED_ROOT_V2 for the Rekor v2 log.
+`
 
 // environ is the environment of commands that are run in the stack.
 func (s *Stack) environ() []string {

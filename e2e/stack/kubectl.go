@@ -22,3 +22,15 @@ func (s *Stack) Apply(ctx context.Context, manifests string, args ...string) err
 	}
 	return result.Err()
 }
+
+// ApplyReady applies objects of ours and waits until each has the condition Ready.
+func (s *Stack) ApplyReady(ctx context.Context, manifests string) error {
+	if err := s.Apply(ctx, manifests); err != nil {
+		return err
+	}
+	result, err := s.Kubectl(ctx, manifests, "wait", "--for=condition=Ready", "--timeout=30s", "-f", "-")
+	if err != nil {
+		return err
+	}
+	return result.Err()
+}

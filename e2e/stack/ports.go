@@ -38,7 +38,7 @@ func (p *ports) next() (int, error) {
 		return 0, err
 	}
 	for range 1000 {
-		port := firstPort + rand.IntN(lastPort-firstPort+1) //nolint:gosec // no secret
+		port := firstPort + rand.IntN(lastPort-firstPort+1)
 		if lock := tryLock(filepath.Join(dir, strconv.Itoa(port))); lock != nil {
 			if free(port) {
 				p.locks = append(p.locks, lock)

@@ -69,10 +69,21 @@ func (s *Stack) startPostgres(ctx context.Context) (*Postgres, error) {
 			"-c", "dynamic_shared_memory_type=mmap",
 		},
 		user:   account,
-		ready:  dialReady("unix", filepath.Join(dir, ".s.PGSQL.5432")),
+		ready:  s.postgresReady(pg),
 		signal: syscall.SIGINT, // "fast" shutdown
 	})
 	return pg, err
+}
+
+// postgresReady asks PostgreSQL itself: it accepts connections before it serves any.
+func (s *Stack) postgresReady(pg *Postgres) func(context.Context) error {
+	return func(ctx context.Context) error {
+		result, err := s.Run(ctx, nil, filepath.Join(pg.programs, "pg_isready"), "-h", pg.socketDir)
+		if err != nil {
+			return err
+		}
+		return result.Err()
+	}
 }
 
 // createDatabase makes an empty database and runs a schema file in it.

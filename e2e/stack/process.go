@@ -44,7 +44,7 @@ type Process struct {
 const stopGrace = 10 * time.Second
 
 // probeInterval is the pause between two readiness probes.
-const probeInterval = 25 * time.Millisecond
+const probeInterval = 50 * time.Millisecond
 
 // Start starts the process and waits until it is ready, has ended, or ctx is
 // done, which bounds only the wait. An error carries the end of the log.

@@ -58,7 +58,7 @@ func newReplica(t *testing.T, objects ...client.Object) *replica {
 	return &replica{
 		t: t, client: c, config: config,
 		loader: &loader{reader: c, config: config, ready: ready, loaded: loaded},
-		status: &policyStatus{client: c, config: config, ready: ready, loaded: loaded},
+		status: &policyStatus{client: c, ready: ready, loaded: loaded},
 	}
 }
 
@@ -141,7 +141,7 @@ func logObject(t *testing.T, name string, log *tlogtest.Log, url string) *v1alph
 // policyObject is a policy with one key and one log.
 func policyObject(key v1alpha1.KeyAuthority, logs ...string) *v1alpha1.ClusterImagePolicy {
 	p := &v1alpha1.ClusterImagePolicy{
-		ObjectMeta: metav1.ObjectMeta{Name: "payments", Generation: 1},
+		ObjectMeta: metav1.ObjectMeta{Name: "payments", UID: "payments", Generation: 1},
 		Spec: v1alpha1.ClusterImagePolicySpec{
 			Images: []v1alpha1.ImagePattern{{Glob: "registry.example/**"}},
 			Authorities: []v1alpha1.Authority{{

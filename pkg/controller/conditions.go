@@ -6,6 +6,7 @@ package controller
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -60,8 +61,7 @@ func policyConditions(problems []policy.Problem, lying []string) []metav1.Condit
 		ready = fails(ready.Type, logs.Reason, logs.Message)
 	}
 	// In reverse, so that the first problem of each kind is the one that is shown.
-	for i := len(problems) - 1; i >= 0; i-- {
-		problem := problems[i]
+	for _, problem := range slices.Backward(problems) {
 		reason, message := trust.ConditionReason(problem.Err), fmt.Sprintf("%s: %v", problem.Path, problem.Err)
 		switch problem.Part {
 		case policy.PartKey:

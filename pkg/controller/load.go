@@ -62,7 +62,6 @@ func (l *loader) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.
 	if err := l.loadPolicies(ctx); err != nil {
 		return reconcile.Result{}, err
 	}
-	l.ready.loaded.Store(true)
 	l.loaded.send()
 	return reconcile.Result{}, nil
 }
@@ -94,18 +93,17 @@ func (l *loader) loadPolicies(ctx context.Context) error {
 		return fmt.Errorf("listing ClusterImagePolicies: %w", err)
 	}
 	compiled := make([]*policy.Policy, 0, len(objects.Items))
+	inForce := make(map[types.UID]*policy.Policy, len(objects.Items))
 	for i := range objects.Items {
-		next := l.config.compile(ctx, &objects.Items[i])
+		next := policy.Compile(ctx, &objects.Items[i], policy.Trust{Logs: l.config.Logs, Secrets: l.config.Secrets})
 		for _, problem := range next.Problems() {
 			ctrl.LoggerFrom(ctx).Info("A policy is not ready, and refuses what depends on it",
 				"policy", next.Name(), "field", problem.Path, "cause", problem.Err.Error())
 		}
 		compiled = append(compiled, next)
+		inForce[objects.Items[i].UID] = next
 	}
 	l.config.Policies.Replace(compiled)
+	l.ready.set(inForce)
 	return nil
-}
-
-func (c Config) compile(ctx context.Context, obj *v1alpha1.ClusterImagePolicy) *policy.Policy {
-	return policy.Compile(ctx, obj, policy.Trust{Logs: c.Logs, Secrets: c.Secrets})
 }

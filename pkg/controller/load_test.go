@@ -75,6 +75,34 @@ func TestASecretOfAnotherNamespaceIsNotRead(t *testing.T) {
 	}
 }
 
+func TestAPolicyIsNotReadyBeforeItIsInForce(t *testing.T) {
+	log := tlogtest.New("rekor.test")
+	p := policyObject(v1alpha1.KeyAuthority{Data: pemOf(t, log.PublicKey())}, "corp")
+	r := newReplica(t, p, logObject(t, "corp", log, "https://rekor.test"))
+	if got := r.policyConditions("payments"); len(got) != 0 {
+		t.Errorf("conditions before the first load: %v", got)
+	}
+	r.load()
+	if got := r.policyConditions("payments")["Ready"]; got != "True" {
+		t.Errorf("Ready = %q after the load", got)
+	}
+	var changed v1alpha1.ClusterImagePolicy
+	if err := r.client.Get(t.Context(), types.NamespacedName{Name: "payments"}, &changed); err != nil {
+		t.Fatal(err)
+	}
+	changed.Spec.Images[0].Glob, changed.Generation = "registry.example/other/**", 2
+	if err := r.client.Update(t.Context(), &changed); err != nil {
+		t.Fatal(err)
+	}
+	r.policyConditions("payments")
+	if err := r.client.Get(t.Context(), types.NamespacedName{Name: "payments"}, &changed); err != nil {
+		t.Fatal(err)
+	}
+	if got := changed.Status.Conditions[0].ObservedGeneration; got != 1 {
+		t.Errorf("observedGeneration %d before generation 2 is in force", got)
+	}
+}
+
 func TestDeletedObjectsAreForgotten(t *testing.T) {
 	log := tlogtest.New("rekor.test")
 	p := policyObject(v1alpha1.KeyAuthority{Data: pemOf(t, log.PublicKey())}, "corp")

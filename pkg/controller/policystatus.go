@@ -18,11 +18,10 @@ import (
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
 )
 
-// policyStatus writes into each policy whether it can be evaluated, and why not.
-// Only the leader runs it.
+// policyStatus writes into each policy whether it can be evaluated, and why not,
+// once it is in force in this replica. Only the leader runs it.
 type policyStatus struct {
 	client client.Client
-	config Config
 	ready  *Readiness
 	loaded signal
 }
@@ -55,20 +54,22 @@ func (s *policyStatus) all(ctx context.Context) []reconcile.Request {
 
 // Reconcile writes the conditions of one policy, if they have changed.
 func (s *policyStatus) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
-	if !s.ready.loaded.Load() {
-		// Its logs are not known yet. The loader says when they are.
-		return reconcile.Result{}, nil
-	}
 	var obj v1alpha1.ClusterImagePolicy
 	if err := s.client.Get(ctx, request.NamespacedName, &obj); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)
+	}
+	inForce := s.ready.policy(obj.UID, obj.Generation)
+	if inForce == nil {
+		// Nothing is said of a policy before it is in force. The loader sends
+		// a signal when it is.
+		return reconcile.Result{}, nil
 	}
 	lying, err := s.lying(ctx, &obj.Spec)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
 	before := obj.DeepCopy()
-	conditions := policyConditions(s.config.compile(ctx, &obj).Problems(), lying)
+	conditions := policyConditions(inForce.Problems(), lying)
 	if !setConditions(&obj.Status.Conditions, obj.Generation, conditions...) {
 		return reconcile.Result{}, nil
 	}

@@ -7,6 +7,10 @@ import (
 	"errors"
 	"net/http"
 	"sync/atomic"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/countersign-dev/countersign/policy"
 )
 
 var errNotLoaded = errors.New("policies and logs are not loaded yet")
@@ -14,13 +18,29 @@ var errNotLoaded = errors.New("policies and logs are not loaded yet")
 // Readiness is ready when every policy and log that exists has been loaded once.
 // Before that, a request could pass a policy that is not known yet.
 type Readiness struct {
-	loaded atomic.Bool
+	// inForce holds the policies of the last load, by the UID of their object.
+	inForce atomic.Pointer[map[types.UID]*policy.Policy]
 }
 
 // Check is a controller-runtime healthz.Checker.
 func (r *Readiness) Check(*http.Request) error {
-	if !r.loaded.Load() {
+	if r.inForce.Load() == nil {
 		return errNotLoaded
+	}
+	return nil
+}
+
+func (r *Readiness) set(inForce map[types.UID]*policy.Policy) { r.inForce.Store(&inForce) }
+
+// policy returns what is in force here of the policy object with that UID and
+// generation, or nil when it has not been loaded yet.
+func (r *Readiness) policy(uid types.UID, generation int64) *policy.Policy {
+	inForce := r.inForce.Load()
+	if inForce == nil {
+		return nil
+	}
+	if p := (*inForce)[uid]; p != nil && p.Generation() == generation {
+		return p
 	}
 	return nil
 }

@@ -40,7 +40,7 @@ func Setup(m ctrl.Manager, config Config) (*Readiness, error) {
 	if err := load.setup(m); err != nil {
 		return nil, fmt.Errorf("loader of policies: %w", err)
 	}
-	status := &policyStatus{client: m.GetClient(), config: config, ready: ready, loaded: loaded}
+	status := &policyStatus{client: m.GetClient(), ready: ready, loaded: loaded}
 	if err := status.setup(m); err != nil {
 		return nil, fmt.Errorf("status of policies: %w", err)
 	}

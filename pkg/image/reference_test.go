@@ -154,8 +154,7 @@ func TestParseRefuses(t *testing.T) {
 			if err == nil {
 				t.Fatalf("accepted as %+v", viewOf(got))
 			}
-			var syntax *SyntaxError
-			if !errors.As(err, &syntax) {
+			if _, ok := errors.AsType[*SyntaxError](err); !ok {
 				t.Fatalf("error is a %T", err)
 			}
 			if !strings.Contains(err.Error(), tc.problem) {

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 
@@ -80,7 +79,7 @@ func TestTokens(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t)
 			f.protect(tc.token)
-			options := Options{InsecureRegistries: []string{f.host()}, Limits: Limits{Timeout: time.Second}}
+			options := Options{InsecureRegistries: []string{f.host()}, Limits: patience(tc.want)}
 			if tc.credentials {
 				options.Keychain = keychain{host: f.host()}
 			}
@@ -147,7 +146,7 @@ func TestHandshakeFails(t *testing.T) {
 			f := newFake(t)
 			f.on("/v2/", tc.ping)
 			f.on(latest, withDigest(ociManifest, subject))
-			_, err := f.client(Limits{Timeout: time.Second}).Resolve(t.Context(), f.ref(t, ""))
+			_, err := f.client(patience(tc.want)).Resolve(t.Context(), f.ref(t, ""))
 			if reason := reasonOf(t, err); reason != tc.want {
 				t.Errorf("%v; want %s", err, tc.want)
 			}

@@ -80,10 +80,10 @@ func statusError(host, what string, status int, code string) *Error {
 	if code != "" {
 		answer += " (" + code + ")"
 	}
-	switch {
-	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden:
 		return &Error{verify.RegistryUnauthorized, answer + ": the credentials do not allow it, or, as many registries answer, there is no such repository", nil}
-	case status == http.StatusTooManyRequests:
+	case http.StatusTooManyRequests:
 		return &Error{verify.RegistryThrottled, answer + ": it limits the rate of requests", nil}
 	default:
 		return &Error{verify.RegistryUnavailable, answer, nil}

@@ -25,7 +25,7 @@ func TestWorse(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			if got := worse(tc.a, tc.b); got != tc.want {
+			if got := worse(tc.a, tc.b); !errors.Is(got, tc.want) {
 				t.Errorf("%v, want %v", got, tc.want)
 			}
 		})
@@ -60,7 +60,7 @@ func TestTheCodeOfARegistrysErrorIsShown(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t)
 			f.on(legacyPath, func(w http.ResponseWriter, _ *http.Request) {
-				w.WriteHeader(401)
+				w.WriteHeader(http.StatusUnauthorized)
 				_, _ = w.Write([]byte(tc.body))
 			})
 			_, err := f.client(Limits{}).Signatures(t.Context(), f.ref(t, ""), subject)

@@ -57,7 +57,7 @@ func (f *flight[V]) join(ctx context.Context, key string, work func(context.Cont
 	if f.calls == nil {
 		f.calls = make(map[string]*call[V])
 	}
-	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	own, cancel := context.WithCancel(context.WithoutCancel(ctx)) //nolint:gosec // land calls it, whatever happens
 	c := &call[V]{done: make(chan struct{}), cancel: cancel, waiting: 1}
 	f.calls[key] = c
 	go func() {

@@ -64,9 +64,9 @@ func TestPlainHTTPOnlyWhereNamed(t *testing.T) {
 func tlsFake(t *testing.T) (*fake, Options) {
 	t.Helper()
 	f := newFake(t)
-	f.Server.Close()
+	f.Close()
 	f.Server = httptest.NewTLSServer(f)
-	t.Cleanup(f.Server.Close)
+	t.Cleanup(f.Close)
 	f.URL = "http://" + strings.TrimPrefix(f.URL, "https://") // for host()
 	transport := newTransport()
 	transport.TLSClientConfig = &tls.Config{RootCAs: x509.NewCertPool()}
@@ -124,7 +124,8 @@ func TestRedirectIntoOurOwnNetworkIsRefusedWhenDialled(t *testing.T) {
 	// of every address by net.Dialer, whatever name led to it.
 	f := newFake(t)
 	get := func(home string) error {
-		g := &guard{next: newTransport(), insecure: map[string]bool{f.host(): true}, maxBody: kib}
+		transport := newTransport()
+		defer transport.CloseIdleConnections()
 		req, err := http.NewRequestWithContext(forRegistry(t.Context(), home), http.MethodGet, f.URL+"/v2/", nil)
 		if err != nil {
 			t.Fatal(err)
@@ -133,7 +134,7 @@ func TestRedirectIntoOurOwnNetworkIsRefusedWhenDialled(t *testing.T) {
 		if home != "127.0.0.1" {
 			req = req.WithContext(context.WithValue(req.Context(), foreignKey, true))
 		}
-		resp, err := g.next.RoundTrip(req)
+		resp, err := transport.RoundTrip(req)
 		if err == nil {
 			_ = resp.Body.Close()
 		}
@@ -194,6 +195,82 @@ func TestIsOwnHost(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if got := isOwnHost(tc.host); got != tc.want {
 				t.Errorf("isOwnHost(%q) = %v", tc.host, got)
+			}
+		})
+	}
+}
+
+// roundTrip is a RoundTripper that is a function.
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestGuardAdmits(t *testing.T) {
+	cases := map[string]struct {
+		url              string
+		refused, foreign bool
+	}{
+		"the registry itself":                             {"https://registry.example:5000/v2/", false, false},
+		"the registry's host on another port":             {"https://registry.example/v2/", false, false},
+		"another host":                                    {"https://storage.example/blob", false, true},
+		"the registry by plain HTTP":                      {"http://registry.example:5000/v2/", true, false},
+		"another host by plain HTTP":                      {"http://storage.example/blob", true, false},
+		"a host named for plain HTTP by plain HTTP":       {"http://plain.example/v2/", false, true},
+		"a host named for plain HTTP by TLS":              {"https://plain.example/v2/", true, false},
+		"this machine":                                    {"https://localhost/v2/", true, false},
+		"this machine, though it is named for plain HTTP": {"http://localhost:5000/v2/", true, false},
+		"this machine by address":                         {"https://127.0.0.1/v2/", true, false},
+		"this machine by IPv6 address":                    {"https://[::1]/v2/", true, false},
+		"the metadata service":                            {"https://169.254.169.254/", true, false},
+		"another scheme":                                  {"gopher://storage.example/", true, false},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			var sent *http.Request
+			g := &guard{maxBody: kib, insecure: map[string]bool{"plain.example": true, "localhost:5000": true}, next: roundTrip(func(r *http.Request) (*http.Response, error) {
+				sent = r
+				return &http.Response{Body: http.NoBody}, nil
+			})}
+			req, err := http.NewRequestWithContext(forRegistry(t.Context(), "registry.example"), http.MethodGet, tc.url, http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := g.RoundTrip(req)
+			if err == nil {
+				_ = resp.Body.Close()
+			}
+			if errors.Is(err, errRefused) != tc.refused || (sent == nil) != tc.refused {
+				t.Fatalf("%v, want refused = %v", err, tc.refused)
+			}
+			if sent == nil {
+				return
+			}
+			if foreign, _ := sent.Context().Value(foreignKey).(bool); foreign != tc.foreign {
+				t.Errorf("foreign = %v, want %v", foreign, tc.foreign)
+			}
+		})
+	}
+}
+
+func TestARegistryWhoseNameIsNotLocalMayBeNamedForPlainHTTP(t *testing.T) {
+	f := newFake(t)
+	f.on(latest, withDigest(ociManifest, subject))
+	transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, f.host())
+	}}
+	t.Cleanup(transport.CloseIdleConnections)
+	for name, tc := range map[string]struct {
+		named []string
+		want  verify.Reason
+	}{
+		"named":     {[]string{"registry.example"}, ""},
+		"not named": {nil, verify.RegistryUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client := New(Options{Transport: transport, InsecureRegistries: tc.named})
+			_, err := client.Resolve(t.Context(), parse(t, "registry.example/org/app"))
+			if reason := reasonOf(t, err); reason != tc.want || (len(f.requests()) > 0) != (tc.want == "") {
+				t.Errorf("%v, want %q", err, tc.want)
 			}
 		})
 	}

@@ -34,7 +34,7 @@ func (s *search) referrersAPI(ctx context.Context) ([]descriptor, error) {
 		stay:       true,
 	}
 	var listed []descriptor
-	for page := 0; page < s.limits.Pages; page++ {
+	for page := range s.limits.Pages {
 		a, err := s.ask(ctx, q)
 		if err != nil {
 			return listed, err

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -97,12 +98,7 @@ func refuses(status int) bool {
 }
 
 func isImage(a answer) bool {
-	for _, t := range imageTypes {
-		if a.mediaType == t {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(imageTypes, a.mediaType)
 }
 
 func digestOf(content []byte) string {

@@ -331,6 +331,20 @@ func TestStoreThatFailsIsUnavailable(t *testing.T) {
 	})
 }
 
+func TestOfflineNothingCanBeShown(t *testing.T) {
+	l, claims := logged(t, 12)
+	for name, size := range map[string]int{"a larger checkpoint": 12, "a smaller checkpoint": 7} {
+		t.Run(name, func(t *testing.T) {
+			prover := tlog.NewProver(configured(t, l), nil, seeded(l, 9))
+			_, err := prover.Prove(t.Context(), claims[3], l.Entry(3, size))
+			wantErr(t, err, tlog.ErrUnavailable)
+			if prover.Log().Name() != "corp" {
+				t.Errorf("the log is %q", prover.Log().Name())
+			}
+		})
+	}
+}
+
 func TestEmptyLog(t *testing.T) {
 	empty := tlogtest.New(hostname)
 	t.Run("that never had entries is fine", func(t *testing.T) {

@@ -6,6 +6,7 @@ package trust
 import (
 	"encoding/hex"
 	"fmt"
+	"math"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -47,13 +48,13 @@ func find(status *v1alpha1.TransparencyLogStatus, origin string) *v1alpha1.LogCh
 func store(status *v1alpha1.TransparencyLogStatus, next tlog.Checkpoint, now time.Time) error {
 	updated := &v1alpha1.LogCheckpoint{
 		Origin:     next.Origin(),
-		Size:       int64(next.Size()),
+		Size:       sizeOf(next),
 		RootHash:   rootOf(next),
 		Note:       next.Note(),
 		VerifiedAt: metav1.NewTime(now),
 		FirstContact: &v1alpha1.FirstContact{
 			Method:   v1alpha1.FirstContactTrustOnFirstUse,
-			Size:     int64(next.Size()),
+			Size:     sizeOf(next),
 			RootHash: rootOf(next),
 			At:       metav1.NewTime(now),
 		},
@@ -96,6 +97,12 @@ func accuse(obj *v1alpha1.TransparencyLog, evidence *tlog.InconsistencyError, no
 func inconsistencyError(obj *v1alpha1.TransparencyLog) error {
 	return fmt.Errorf("%w: TransparencyLog %q has had a proven inconsistency on record since %s",
 		tlog.ErrInconsistent, obj.Name, obj.Status.Inconsistency.FoundAt.UTC().Format(time.RFC3339))
+}
+
+// sizeOf returns the size of a checkpoint as a status says it. Advance refuses
+// those that are too large for that.
+func sizeOf(checkpoint tlog.Checkpoint) int64 {
+	return int64(min(checkpoint.Size(), math.MaxInt64))
 }
 
 func rootOf(checkpoint tlog.Checkpoint) string {

@@ -61,11 +61,11 @@ func NewStatusHistory(log string, cached, live client.Reader, status client.SubR
 // record the error wraps tlog.ErrInconsistent; every other error wraps
 // tlog.ErrUnavailable.
 func (h *StatusHistory) Latest(ctx context.Context, origin string) (note []byte, version string, err error) {
-	if pending, err := h.record(ctx); pending != nil {
-		if err != nil {
-			// Not wrapped: that the API server is away does not make a log
-			// that lies unavailable.
-			return nil, "", fmt.Errorf("%w (not recorded yet: %v)", pending, err)
+	if pending := h.pending(); pending != nil {
+		if err := h.record(ctx, pending); err != nil {
+			// As text, not wrapped: that the API server is away does not make
+			// a log that lies unavailable.
+			return nil, "", fmt.Errorf("%w (not recorded yet: %s)", pending, err.Error())
 		}
 		return nil, "", pending
 	}
@@ -104,10 +104,10 @@ func (h *StatusHistory) Advance(ctx context.Context, next tlog.Checkpoint, versi
 		if obj.Status.Inconsistency != nil {
 			return false, inconsistencyError(obj)
 		}
-		if stored != nil && stored.Size == int64(next.Size()) && stored.RootHash == rootOf(next) {
+		if stored != nil && stored.Size == sizeOf(next) && stored.RootHash == rootOf(next) {
 			return false, nil
 		}
-		if stored != nil && stored.Size >= int64(next.Size()) {
+		if stored != nil && stored.Size >= sizeOf(next) {
 			return false, fmt.Errorf("%w: %v does not come after the stored size %d root %s",
 				tlog.ErrInconsistent, next, stored.Size, stored.RootHash)
 		}
@@ -120,38 +120,38 @@ func (h *StatusHistory) Advance(ctx context.Context, next tlog.Checkpoint, versi
 // which trusts the log no more, and is written as soon as that succeeds; until
 // then the error wraps tlog.ErrUnavailable.
 func (h *StatusHistory) Accuse(ctx context.Context, a, b tlog.Checkpoint) error {
+	evidence := &tlog.InconsistencyError{A: a, B: b}
 	h.mu.Lock()
-	h.unrecorded = &tlog.InconsistencyError{A: a, B: b}
+	h.unrecorded = evidence
 	h.mu.Unlock()
-	_, err := h.record(ctx)
-	return err
+	return h.record(ctx, evidence)
 }
 
-// record writes the evidence that is not written yet. It returns that evidence,
-// or nil if there was none, and why it could not be written.
-func (h *StatusHistory) record(ctx context.Context) (*tlog.InconsistencyError, error) {
+// pending returns the evidence that is not written yet, or nil.
+func (h *StatusHistory) pending() *tlog.InconsistencyError {
 	h.mu.Lock()
-	pending := h.unrecorded
-	h.mu.Unlock()
-	if pending == nil {
-		return nil, nil
-	}
+	defer h.mu.Unlock()
+	return h.unrecorded
+}
+
+// record writes the evidence, unless there is some on record already.
+func (h *StatusHistory) record(ctx context.Context, evidence *tlog.InconsistencyError) error {
 	err := h.update(ctx, func(obj *v1alpha1.TransparencyLog) (bool, error) {
 		if obj.Status.Inconsistency != nil {
 			return false, nil
 		}
-		accuse(obj, pending, h.now())
+		accuse(obj, evidence, h.now())
 		return true, nil
 	})
 	if err != nil {
-		return pending, err
+		return err
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.unrecorded == pending {
+	if h.unrecorded == evidence {
 		h.unrecorded = nil
 	}
-	return pending, nil
+	return nil
 }
 
 // update reads the object, lets change edit its status and, if change says so,

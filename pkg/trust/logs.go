@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -65,13 +66,17 @@ func NewLogs(history func(logName string) tlog.History, secrets SecretReader) *L
 	}
 }
 
-// transport is Go's default one, with connections enough for a log that many
-// requests ask at once, and not more than a log should bear.
+// transport has connections enough for a log that many requests ask at once, and
+// not more than a log should bear. Each request has its own time limit.
 func transport() *http.Transport {
-	own := http.DefaultTransport.(*http.Transport).Clone()
-	own.MaxIdleConnsPerHost = 32
-	own.MaxConnsPerHost = 64
-	return own
+	return &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		ForceAttemptHTTP2:   true,
+		TLSHandshakeTimeout: 5 * time.Second,
+		IdleConnTimeout:     90 * time.Second,
+		MaxIdleConnsPerHost: 32,
+		MaxConnsPerHost:     64,
+	}
 }
 
 // Set adds the log, or replaces the one of that name; an older generation of an

@@ -15,6 +15,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 
@@ -260,9 +261,9 @@ func TestParseLogKey(t *testing.T) {
 		"ECDSA":                     {good, true},
 		"Ed25519":                   {publicPEM(t, edwards), true},
 		"RSA of 2048 bits":          {publicPEM(t, rsa2048.Public()), true},
-		"a newline after the block": {append(good[:len(good):len(good)], '\n', '\n'), true},
+		"a newline after the block": {append(slices.Clip(good), '\n', '\n'), true},
 		"RSA of 1024 bits":          {publicPEM(t, &rsa.PublicKey{N: rsa1024(), E: 65537}), false},
-		"two keys":                  {append(good[:len(good):len(good)], good...), false},
+		"two keys":                  {append(slices.Clip(good), good...), false},
 		"a private key":             {privatePEM, false},
 		"no PEM":                    {[]byte("ssh-ed25519 AAAA"), false},
 		"a block of garbage":        {pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: []byte("x")}), false},

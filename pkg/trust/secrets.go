@@ -6,6 +6,7 @@ package trust
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -62,9 +63,7 @@ func (s Secrets) Secret(_ context.Context, name string) (map[string][]byte, erro
 // Add makes the data of secret readable, stringData included.
 func (s Secrets) Add(secret *corev1.Secret) {
 	data := make(map[string][]byte, len(secret.Data)+len(secret.StringData))
-	for key, value := range secret.Data {
-		data[key] = value
-	}
+	maps.Copy(data, secret.Data)
 	for key, value := range secret.StringData {
 		data[key] = []byte(value)
 	}

@@ -60,8 +60,12 @@ func verifyWith(c *candidate, key Key, artifact verify.ArtifactPolicyOption) err
 }
 
 func runVerifier(c *candidate, key Key, artifact verify.ArtifactPolicyOption) (*verify.VerificationResult, error) {
+	used := key.verifier
+	if c.payload == nil {
+		used = key.message
+	}
 	material := root.NewTrustedPublicKeyMaterial(func(string) (root.TimeConstrainedVerifier, error) {
-		return root.NewExpiringKey(key.verifier, neverTime, neverTime), nil
+		return root.NewExpiringKey(used, neverTime, neverTime), nil
 	})
 	verifier, err := verify.NewVerifier(material, verify.WithNoObserverTimestamps(), verify.WithoutStatementPredicate())
 	if err != nil {

@@ -33,7 +33,8 @@ const minRSABits = 2048
 // Key is a public key that signatures are verified with. The zero value verifies
 // nothing; only ParseKey makes others. Immutable.
 type Key struct {
-	verifier    signature.Verifier
+	verifier    signature.Verifier // of envelopes
+	message     signature.Verifier // of plain messages: another one for Ed25519
 	hash        crypto.Hash
 	pem         []byte // the canonical form, as Rekor stores it
 	fingerprint [sha256.Size]byte
@@ -50,7 +51,9 @@ var hashes = map[string]crypto.Hash{
 // ParseKey parses one PEM block that holds a public key (PKIX; RSA also PKCS#1)
 // and takes the hash algorithm of its signatures: sha256 (or empty), sha384 or
 // sha512. It refuses anything else, private keys with a text of their own. RSA
-// keys verify PKCS#1 v1.5 signatures; Ed25519 ignores the hash algorithm.
+// keys verify PKCS#1 v1.5 signatures. Ed25519 ignores the hash algorithm: legacy
+// signatures are verified as Ed25519ph (RFC 8032 section 5.1), which is what cosign
+// makes and the only form that Rekor logs, envelopes as plain Ed25519.
 func ParseKey(text []byte, hashAlgorithm string) (Key, error) {
 	hash, ok := hashes[hashAlgorithm]
 	if !ok {
@@ -71,6 +74,13 @@ func ParseKey(text []byte, hashAlgorithm string) (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("public key: %w", err)
 	}
+	message := verifier
+	if ed, ok := public.(ed25519.PublicKey); ok {
+		hash = crypto.SHA512
+		if message, err = signature.LoadED25519phVerifier(ed); err != nil {
+			return Key{}, fmt.Errorf("public key: %w", err)
+		}
+	}
 	canonical, err := cryptoutils.MarshalPublicKeyToPEM(public)
 	if err != nil {
 		return Key{}, fmt.Errorf("public key: %w", err)
@@ -79,7 +89,7 @@ func ParseKey(text []byte, hashAlgorithm string) (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("public key: %w", err)
 	}
-	return Key{verifier: verifier, hash: hash, pem: canonical, fingerprint: sha256.Sum256(spki)}, nil
+	return Key{verifier: verifier, message: message, hash: hash, pem: canonical, fingerprint: sha256.Sum256(spki)}, nil
 }
 
 func parsePublicKey(block *pem.Block) (crypto.PublicKey, error) {

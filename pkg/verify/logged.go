@@ -36,6 +36,9 @@ func (a *Authority) proveLogged(ctx context.Context, c *candidate, key Key) ([]t
 			return proofs, nil
 		}
 	}
+	if best == nil {
+		return nil, reject(NotLogged, "a valid signature was found, but only %d of %d logs with distinct keys hold its entry", len(proofs), a.logThreshold())
+	}
 	return nil, verdictError{best}
 }
 

@@ -23,22 +23,24 @@ type Resources struct {
 	// Secrets are what policies and logs can name.
 	Secrets trust.Secrets
 	// Problems are what the API would reject, with the place where it stands.
-	Problems []Problem
+	Problems []ProblemError
 	// Warnings are what is legal but dangerous, with the place where it stands.
 	Warnings []string
+
+	policySources, logSources []string
 }
 
-// Problem is one mistake in one object.
-type Problem struct {
+// ProblemError is one mistake in one object.
+type ProblemError struct {
 	// Source is the file, Object the kind and name.
 	Source, Object string
 	Err            error
 }
 
-func (p Problem) Error() string { return fmt.Sprintf("%s: %s: %v", p.Source, p.Object, p.Err) }
+func (p ProblemError) Error() string { return fmt.Sprintf("%s: %s: %v", p.Source, p.Object, p.Err) }
 
 // Unwrap returns the mistake itself.
-func (p Problem) Unwrap() error { return p.Err }
+func (p ProblemError) Unwrap() error { return p.Err }
 
 // Load sorts objects into policies, logs and Secrets, and checks them as the API
 // would, with their defaults. An unknown field is a mistake, and so is an object
@@ -52,19 +54,19 @@ func Load(objects []Object, namespace string) Resources {
 			policy := decode[v1alpha1.ClusterImagePolicy](&r, o)
 			policy.SetDefaults()
 			r.once(sources, o, policy.Name)
-			r.Policies = append(r.Policies, *policy)
+			r.Policies, r.policySources = append(r.Policies, *policy), append(r.policySources, o.Source)
 		case v1alpha1.GroupVersion().WithKind(v1alpha1.TransparencyLogKind):
 			log := decode[v1alpha1.TransparencyLog](&r, o)
 			log.SetDefaults()
 			r.once(sources, o, log.Name)
-			r.Logs = append(r.Logs, *log)
+			r.Logs, r.logSources = append(r.Logs, *log), append(r.logSources, o.Source)
 		case corev1.SchemeGroupVersion.WithKind("Secret"):
 			r.addSecret(sources, o, namespace)
 		default:
 			r.problem(o, "", fmt.Errorf("an object of kind %s in %s is neither a policy nor what one refers to", o.Kind.Kind, o.Kind.GroupVersion()))
 		}
 	}
-	r.check(sources)
+	r.check()
 	return r
 }
 
@@ -79,12 +81,11 @@ func (r *Resources) addSecret(sources map[string]string, o Object, namespace str
 }
 
 // check runs the API's validation over everything that was loaded.
-func (r *Resources) check(sources map[string]string) {
-	report := func(kind, name string, errs field.ErrorList, warnings []string) {
-		source := sources[kind+" "+name]
+func (r *Resources) check() {
+	report := func(source, kind, name string, errs field.ErrorList, warnings []string) {
 		object := fmt.Sprintf("%s %q", kind, name)
 		for _, err := range errs {
-			r.Problems = append(r.Problems, Problem{Source: source, Object: object, Err: err})
+			r.Problems = append(r.Problems, ProblemError{Source: source, Object: object, Err: err})
 		}
 		for _, warning := range warnings {
 			r.Warnings = append(r.Warnings, fmt.Sprintf("%s: %s: %s", source, object, warning))
@@ -92,11 +93,11 @@ func (r *Resources) check(sources map[string]string) {
 	}
 	for i := range r.Policies {
 		p := &r.Policies[i]
-		report(v1alpha1.ClusterImagePolicyKind, p.Name, validation.ClusterImagePolicy(p), validation.PolicyWarnings(p, r.Logs))
+		report(r.policySources[i], v1alpha1.ClusterImagePolicyKind, p.Name, validation.ClusterImagePolicy(p), validation.PolicyWarnings(p, r.Logs))
 	}
 	for i := range r.Logs {
 		l := &r.Logs[i]
-		report(v1alpha1.TransparencyLogKind, l.Name, validation.TransparencyLog(l), validation.LogWarnings(l, r.Logs))
+		report(r.logSources[i], v1alpha1.TransparencyLogKind, l.Name, validation.TransparencyLog(l), validation.LogWarnings(l, r.Logs))
 	}
 }
 
@@ -113,7 +114,7 @@ func (r *Resources) once(sources map[string]string, o Object, name string) {
 }
 
 func (r *Resources) problem(o Object, name string, err error) {
-	r.Problems = append(r.Problems, Problem{Source: o.Source, Object: fmt.Sprintf("%s %q", o.Kind.Kind, name), Err: err})
+	r.Problems = append(r.Problems, ProblemError{Source: o.Source, Object: fmt.Sprintf("%s %q", o.Kind.Kind, name), Err: err})
 }
 
 // decode reads an object strictly: names are case-sensitive, and unknown or

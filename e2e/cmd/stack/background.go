@@ -48,12 +48,12 @@ func (b background) supervise(ctx context.Context) error {
 		return errors.Join(err, s.Close())
 	}
 	if s.Countersign != nil {
-		if err := s.Apply(ctx, s.TransparencyLog(s.Rekor, "rekor", true)); err != nil {
+		if err := s.ApplyReady(ctx, s.TransparencyLog(s.Rekor, "rekor", true)); err != nil {
 			return errors.Join(err, s.Close())
 		}
 	}
 	// Last: this file says that the stack is up.
-	if _, err := s.WriteEnv(); err != nil {
+	if _, err := s.WriteEnv(ctx); err != nil {
 		return errors.Join(err, s.Close())
 	}
 	<-ctx.Done()

@@ -5,7 +5,6 @@ package main
 
 import (
 	"archive/tar"
-	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -64,19 +63,22 @@ const (
 )
 
 func (d *demonstration) writeFiles() error {
-	layer, err := layerOf("hello", "hello from the shop\n")
-	if err != nil {
-		return err
-	}
 	if err := os.MkdirAll(d.dir, 0o755); err != nil {
 		return err
 	}
-	for name, content := range map[string][]byte{
-		"layer.tar":   layer,
-		"log.yaml":    []byte(d.stack.TransparencyLog(d.stack.Rekor, "rekor", true)),
-		"policy.yaml": []byte(stack.KeyPolicy("shop", d.stack.Registry.Host+"/shop/**", d.stack.Key)),
-	} {
-		if err := os.WriteFile(filepath.Join(d.dir, name), content, 0o600); err != nil {
+	files := map[string]string{
+		"log.yaml":    d.stack.TransparencyLog(d.stack.Rekor, "rekor", true),
+		"policy.yaml": stack.KeyPolicy("shop", d.stack.Registry.Host+"/shop/**", d.stack.Key),
+	}
+	for _, layer := range []string{"unsigned", "secret", "logged"} {
+		content, err := layerOf("hello", "this is the image "+layer+"\n")
+		if err != nil {
+			return err
+		}
+		files[layer+".tar"] = content
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(d.dir, name), []byte(content), 0o600); err != nil {
 			return err
 		}
 	}
@@ -84,16 +86,19 @@ func (d *demonstration) writeFiles() error {
 }
 
 // layerOf is a tar archive with one file.
-func layerOf(name, content string) ([]byte, error) {
-	var buffer bytes.Buffer
+func layerOf(name, content string) (string, error) {
+	var buffer strings.Builder
 	archive := tar.NewWriter(&buffer)
 	if err := archive.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(content))}); err != nil {
-		return nil, err
+		return "", err
 	}
 	if _, err := archive.Write([]byte(content)); err != nil {
-		return nil, err
+		return "", err
 	}
-	return buffer.Bytes(), archive.Close()
+	if err := archive.Close(); err != nil {
+		return "", err
+	}
+	return buffer.String(), nil
 }
 
 func (d *demonstration) rules(ctx context.Context) error {
@@ -108,9 +113,9 @@ func (d *demonstration) rules(ctx context.Context) error {
 func (d *demonstration) images(ctx context.Context) error {
 	d.titlef("2. Three images: unsigned, signed without the log, signed and logged")
 	return d.all(ctx,
-		"crane append -f layer.tar -t "+unsigned,
-		"crane append -f layer.tar -t "+notLogged,
-		"crane append -f layer.tar -t "+logged,
+		"crane append -f unsigned.tar -t "+unsigned,
+		"crane append -f secret.tar -t "+notLogged,
+		"crane append -f logged.tar -t "+logged,
 		"cosign-v2 sign --yes --key $COSIGN_KEY --tlog-upload=false "+notLogged,
 		"cosign-v2 sign --yes --key $COSIGN_KEY --rekor-url $REKOR_URL "+logged,
 	)

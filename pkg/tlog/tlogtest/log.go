@@ -111,7 +111,7 @@ func (l *Log) Size() int {
 func (l *Log) Root(size int) []byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.tree.HashAt(uint64(size))
+	return slices.Clone(l.tree.HashAt(uint64(size)))
 }
 
 // ID is the SHA-256 of the log's public key.
@@ -167,7 +167,7 @@ func (l *Log) Inclusion(index, size int) [][]byte {
 	if err != nil {
 		panic(err)
 	}
-	return hashes
+	return clone(hashes)
 }
 
 // Consistency returns the proof between two sizes.
@@ -178,7 +178,16 @@ func (l *Log) Consistency(first, last int) [][]byte {
 	if err != nil {
 		panic(err)
 	}
-	return hashes
+	return clone(hashes)
+}
+
+// clone makes a copy that a test can change without changing the log.
+func clone(hashes [][]byte) [][]byte {
+	copies := make([][]byte, len(hashes))
+	for i, h := range hashes {
+		copies[i] = slices.Clone(h)
+	}
+	return copies
 }
 
 // Entry returns an entry as a bundle would carry it: with promise, inclusion proof
@@ -197,7 +206,7 @@ func (l *Log) Entry(index, size int) *tlog.Entry {
 // entry timestamp and no proof.
 func (l *Log) Promise(index int) *tlog.Entry {
 	l.mu.Lock()
-	body := l.bodies[index]
+	body := slices.Clone(l.bodies[index])
 	l.mu.Unlock()
 	entry := &tlog.Entry{
 		LogID:          l.ID(),

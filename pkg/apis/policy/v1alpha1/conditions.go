@@ -6,8 +6,9 @@ package v1alpha1
 // Condition types of ClusterImagePolicy and TransparencyLog.
 const (
 	// ConditionReady: the object can be used as it stands. A policy that is not
-	// ready denies what it covers with PolicyNotReady; a log that is not ready
-	// proves nothing.
+	// ready denies with PolicyNotReady what depends on the part that is not; a
+	// log that is not ready cannot be used at all, was caught lying, or did not
+	// answer the last poll (what a signature carries still verifies then).
 	ConditionReady = "Ready"
 	// ConditionKeysResolved (policies): every key was found and parses.
 	ConditionKeysResolved = "KeysResolved"
@@ -42,6 +43,4 @@ const (
 	ReasonUnavailable = "Unavailable"
 	// ReasonSpecInvalid: the spec cannot be compiled.
 	ReasonSpecInvalid = "SpecInvalid"
-	// ReasonNotPolled: the log has not been asked yet.
-	ReasonNotPolled = "NotPolled"
 )

@@ -76,7 +76,8 @@ type LogCheckpoint struct {
 // +kubebuilder:validation:Enum=TrustOnFirstUse
 type FirstContactMethod string
 
-// FirstContactTrustOnFirstUse: the first checkpoint with a good signature was taken.
+// FirstContactTrustOnFirstUse says that the first checkpoint with a good signature
+// was taken.
 const FirstContactTrustOnFirstUse FirstContactMethod = "TrustOnFirstUse"
 
 // FirstContact is the first checkpoint of a tree that this cluster stored.

@@ -91,5 +91,3 @@ func logKey(path *field.Path, k *v1alpha1.LogPublicKey) field.ErrorList {
 	}
 	return nil
 }
-
-func secretKeyProblems(key string) []string { return validation.IsConfigMapKey(key) }

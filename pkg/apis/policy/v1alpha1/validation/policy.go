@@ -12,9 +12,11 @@ package validation
 
 import (
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/sets"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
@@ -25,6 +27,7 @@ import (
 // Bounds of the schema. TestBoundsAreThoseOfTheSchema holds them together.
 const (
 	maxPatterns    = 128
+	maxGlob        = 512
 	maxAuthorities = 16
 	maxLogRefs     = 8
 	maxMessage     = 1024
@@ -54,7 +57,9 @@ func patterns(path *field.Path, patterns []v1alpha1.ImagePattern) field.ErrorLis
 		errs = append(errs, field.TooMany(path, len(patterns), maxPatterns))
 	}
 	for i, pattern := range patterns {
-		if _, err := image.ParseGlob(pattern.Glob); err != nil {
+		if len(pattern.Glob) > maxGlob {
+			errs = append(errs, field.TooLong(path.Index(i).Child("glob"), "", maxGlob))
+		} else if _, err := image.ParseGlob(pattern.Glob); err != nil {
 			errs = append(errs, field.Invalid(path.Index(i).Child("glob"), pattern.Glob, err.Error()))
 		}
 	}
@@ -165,7 +170,7 @@ func secretRef(path *field.Path, ref *v1alpha1.SecretKeyReference) field.ErrorLi
 	if ref.Key == "" {
 		return errs
 	}
-	for _, problem := range secretKeyProblems(ref.Key) {
+	for _, problem := range utilvalidation.IsConfigMapKey(ref.Key) {
 		errs = append(errs, field.Invalid(path.Child("key"), ref.Key, problem))
 	}
 	return errs
@@ -173,10 +178,8 @@ func secretRef(path *field.Path, ref *v1alpha1.SecretKeyReference) field.ErrorLi
 
 // oneOf returns an error unless got is one of the values.
 func oneOf[T ~string](path *field.Path, got T, values ...T) field.ErrorList {
-	for _, value := range values {
-		if got == value {
-			return nil
-		}
+	if slices.Contains(values, got) {
+		return nil
 	}
 	return field.ErrorList{field.NotSupported(path, got, values)}
 }

@@ -1,0 +1,155 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/spf13/cobra"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
+	"github.com/countersign-dev/countersign/pkg/registry"
+	"github.com/countersign-dev/countersign/pkg/trust"
+	"github.com/countersign-dev/countersign/policy"
+	"github.com/countersign-dev/countersign/policy/files"
+)
+
+// decideOptions say by which policies to decide, and how to show it.
+type decideOptions struct {
+	policies, trust []string
+	kubeconfig      string
+	namespace       string
+	insecure        []string
+	noMatch         string
+	output          string
+	timeout         time.Duration
+}
+
+func (o *decideOptions) register(c *cobra.Command) {
+	f := c.Flags()
+	f.StringArrayVar(&o.policies, "policy", nil, "file or folder of policies, and of the logs and Secrets that they name (repeatable; - is stdin)")
+	f.StringArrayVar(&o.trust, "trust", nil, "file or folder of further TransparencyLogs and Secrets (repeatable)")
+	f.StringVar(&o.kubeconfig, "kubeconfig", "", "take policies, logs and Secrets from this cluster instead")
+	f.StringVar(&o.namespace, "namespace", defaultNamespace, "countersign's own namespace, whose Secrets can be named")
+	f.StringArrayVar(&o.insecure, "insecure-registry", nil, "host[:port] of a registry to speak to by plain HTTP (repeatable)")
+	f.StringVar(&o.noMatch, "no-match-policy", string(policy.NoMatchDeny), "what an image is that no policy covers: allow, warn or deny")
+	f.StringVarP(&o.output, "output", "o", "text", "text, json or yaml")
+	f.DurationVar(&o.timeout, "timeout", time.Minute, "time for all images together")
+	c.MarkFlagsMutuallyExclusive("policy", "kubeconfig")
+	c.MarkFlagsMutuallyExclusive("trust", "kubeconfig")
+	c.MarkFlagsOneRequired("policy", "kubeconfig")
+}
+
+// verify decides about the images and prints the decisions. The error is an
+// exitError with the code of the worst verdict.
+func (o *decideOptions) verify(c *cobra.Command, images []located, without int) error {
+	noMatch, err := policy.ParseNoMatch(o.noMatch)
+	if err != nil {
+		return fmt.Errorf("--no-match-policy: %w", err)
+	}
+	show, err := printerFor(o.output)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(c.Context(), o.timeout)
+	defer cancel()
+	evaluator, err := o.evaluator(ctx, c.InOrStdin(), c.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	report := newReport(ctx, evaluator, images, without, noMatch)
+	if err := show(c.OutOrStdout(), report); err != nil {
+		return exitError{code: exitUnavailable, err: err}
+	}
+	if code := report.exitCode(); code != exitVerified {
+		return exitError{code: code}
+	}
+	return nil
+}
+
+// evaluator returns the evaluator of admission, under policies from files or from
+// a cluster.
+func (o *decideOptions) evaluator(ctx context.Context, stdin io.Reader, stderr io.Writer) (*policy.Evaluator, error) {
+	var set *policy.Set
+	var err error
+	if o.kubeconfig != "" {
+		set, err = o.fromCluster(ctx, stderr)
+	} else {
+		set, err = o.fromFiles(ctx, stdin, stderr)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if set.Len() == 0 {
+		return nil, errors.New("there is no ClusterImagePolicy to decide by")
+	}
+	return policy.NewEvaluator(policy.Options{
+		Policies: set,
+		Registry: registry.New(registry.Options{Keychain: authn.DefaultKeychain, InsecureRegistries: o.insecure}),
+	}), nil
+}
+
+func (o *decideOptions) fromFiles(ctx context.Context, stdin io.Reader, stderr io.Writer) (*policy.Set, error) {
+	objects, err := files.Read(append(append([]string{}, o.policies...), o.trust...), stdin)
+	if err != nil {
+		return nil, err
+	}
+	loaded := files.Load(objects, o.namespace)
+	for _, warning := range loaded.Warnings {
+		fmt.Fprintf(stderr, "warning: %s\n", warning)
+	}
+	if len(loaded.Problems) > 0 {
+		var all []error
+		for _, problem := range loaded.Problems {
+			all = append(all, problem)
+		}
+		return nil, errors.Join(all...)
+	}
+	logs := trust.LogsFromObjects(ctx, loaded.Logs, loaded.Secrets)
+	return compileAll(ctx, loaded.Policies, policy.Trust{Logs: logs, Secrets: loaded.Secrets}, stderr), nil
+}
+
+func (o *decideOptions) fromCluster(ctx context.Context, stderr io.Writer) (*policy.Set, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	scheme, err := newScheme()
+	if err != nil {
+		return nil, err
+	}
+	cluster, err := client.New(config, client.Options{Scheme: scheme})
+	if err != nil {
+		return nil, exitError{code: exitUnavailable, err: err}
+	}
+	var policies v1alpha1.ClusterImagePolicyList
+	var logs v1alpha1.TransparencyLogList
+	for _, list := range []client.ObjectList{&policies, &logs} {
+		if err := cluster.List(ctx, list); err != nil {
+			return nil, exitError{code: exitUnavailable, err: fmt.Errorf("reading policies and logs from the cluster: %w", err)}
+		}
+	}
+	secrets := trust.NewNamespaceSecrets(cluster, o.namespace)
+	index := trust.LogsFromObjects(ctx, logs.Items, secrets)
+	return compileAll(ctx, policies.Items, policy.Trust{Logs: index, Secrets: secrets}, stderr), nil
+}
+
+func compileAll(ctx context.Context, objects []v1alpha1.ClusterImagePolicy, t policy.Trust, stderr io.Writer) *policy.Set {
+	set := policy.NewSet()
+	for i := range objects {
+		compiled := policy.Compile(ctx, &objects[i], t)
+		for _, problem := range compiled.Problems() {
+			fmt.Fprintf(stderr, "warning: ClusterImagePolicy %q is not ready, and refuses what it covers: %s: %v\n", compiled.Name(), problem.Path, problem.Err)
+		}
+		set.Set(compiled)
+	}
+	return set
+}

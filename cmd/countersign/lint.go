@@ -1,0 +1,44 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/countersign-dev/countersign/policy/files"
+)
+
+func newLint() *cobra.Command {
+	var namespace string
+	lint := &cobra.Command{
+		Use:   "lint FILE|DIR|-...",
+		Short: "Find what the API would reject, and what is legal but dangerous",
+		Long: `Read ClusterImagePolicy and TransparencyLog objects, and the Secrets that they
+name, and report every field that the API would reject (exit code 1), and what is
+legal but dangerous (a warning).`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			objects, err := files.Read(args, c.InOrStdin())
+			if err != nil {
+				return err
+			}
+			loaded := files.Load(objects, namespace)
+			for _, warning := range loaded.Warnings {
+				fmt.Fprintf(c.OutOrStdout(), "warning: %s\n", warning)
+			}
+			for _, problem := range loaded.Problems {
+				fmt.Fprintf(c.OutOrStdout(), "error: %v\n", problem)
+			}
+			if len(loaded.Problems) > 0 {
+				return exitError{code: exitRejected}
+			}
+			fmt.Fprintf(c.OutOrStdout(), "%d policies and %d logs are valid\n", len(loaded.Policies), len(loaded.Logs))
+			return nil
+		},
+	}
+	lint.Flags().StringVar(&namespace, "namespace", defaultNamespace, "countersign's own namespace, whose Secrets can be named")
+	return lint
+}

@@ -1,0 +1,63 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/countersign-dev/countersign/policy/files"
+)
+
+func newVerifyImage() *cobra.Command {
+	var o decideOptions
+	c := &cobra.Command{
+		Use:   "image REF...",
+		Short: "Verify images under policies",
+		Long: `Reach the verdict that admission would reach on each image, and show the evidence.
+
+The exit code is about the verdict, under policies of every mode: a policy with
+mode warn or audit would admit what it does not accept, and this still ends with 1.`,
+		Example: "  countersign verify image registry.corp.example/api:1.4 --policy policy.yaml --trust log.yaml",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			images := make([]located, 0, len(args))
+			for _, written := range args {
+				images = append(images, located{image: written})
+			}
+			return o.verify(c, images, 0)
+		},
+	}
+	o.register(c)
+	return c
+}
+
+func newVerifyManifest() *cobra.Command {
+	var o decideOptions
+	c := &cobra.Command{
+		Use:   "manifest FILE|DIR|-...",
+		Short: "Verify every image in manifests under policies",
+		Long: `Reach the verdict that admission would reach on every image that the objects bring
+in: Pods and workloads, in files with several documents, and in lists. Objects of
+other kinds are counted. See "verify image" about the exit code.`,
+		Example: "  kustomize build . | countersign verify manifest - --policy policies/",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			objects, err := files.Read(args, c.InOrStdin())
+			if err != nil {
+				return err
+			}
+			found, without, err := files.Images(objects)
+			if err != nil {
+				return err
+			}
+			images := make([]located, 0, len(found))
+			for _, f := range found {
+				images = append(images, located{image: f.Image, source: f.Source, object: f.Object, path: f.Path})
+			}
+			return o.verify(c, images, without)
+		},
+	}
+	o.register(c)
+	return c
+}

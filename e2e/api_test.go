@@ -1,0 +1,338 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/countersign-dev/countersign/e2e/stack"
+	"github.com/countersign-dev/countersign/pkg/tlog/tlogtest"
+)
+
+// installAPI applies what config/ says about the API: also in a bare stack, where
+// nothing else of it is installed.
+var installAPI = sync.OnceValue(func() error {
+	root, err := stack.FindRoot()
+	if err != nil {
+		return err
+	}
+	for _, part := range []string{"namespace", "crd", "rbac"} {
+		dir := filepath.Join(root, "config", part)
+		result, err := shared.Kubectl(context.Background(), "", "apply", "--server-side", "--force-conflicts", "-k", dir)
+		if err == nil {
+			err = result.Err()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for _, resource := range []string{"clusterimagepolicies", "transparencylogs"} {
+		result, err := shared.Kubectl(context.Background(), "", "wait", "--for=condition=Established", "--timeout=30s",
+			"crd/"+resource+".policy.countersign.dev")
+		if err == nil {
+			err = result.Err()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+})
+
+func withAPI(t *testing.T) {
+	t.Helper()
+	if err := installAPI(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// object is a manifest in the making.
+type object = map[string]any
+
+func policyManifest(t *testing.T, edit func(spec, authority object)) string {
+	t.Helper()
+	authority := object{"name": "release-key", "key": object{"data": string(S(t).Key.PublicPEM)}}
+	spec := object{
+		"images":      []any{object{"glob": "registry.example/" + newName(t) + "/**"}},
+		"authorities": []any{authority},
+	}
+	edit(spec, authority)
+	return manifest(t, "ClusterImagePolicy", newName(t), spec)
+}
+
+func logManifest(t *testing.T, name string, edit func(spec object)) string {
+	t.Helper()
+	spec := object{
+		"type": "rekor-v1", "urls": []any{"https://rekor.example"}, "origin": "rekor.example",
+		"publicKey": object{"data": string(S(t).Key.PublicPEM)},
+	}
+	edit(spec)
+	return manifest(t, "TransparencyLog", name, spec)
+}
+
+func manifest(t *testing.T, kind, name string, spec object) string {
+	t.Helper()
+	text, err := json.Marshal(object{
+		"apiVersion": "policy.countersign.dev/v1alpha1", "kind": kind, "metadata": object{"name": name}, "spec": spec,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// dryRun offers a manifest to the API server, which stores nothing.
+func dryRun(t *testing.T, manifest string) stack.Result {
+	t.Helper()
+	return kubectl(t, manifest, "apply", "--dry-run=server", "-f", "-")
+}
+
+func TestTheAPIServerRefusesPoliciesThatMakeNoSense(t *testing.T) {
+	t.Parallel()
+	withAPI(t)
+	static := func(action, message string) object {
+		if message == "" {
+			return object{"action": action}
+		}
+		return object{"action": action, "message": message}
+	}
+	for what, tc := range map[string]struct {
+		edit func(spec, authority object)
+		want string // "" when it is accepted
+	}{
+		"a policy with a key":     {func(object, object) {}, ""},
+		"a key in a Secret":       {func(_, a object) { a["key"] = object{"secretRef": object{"name": "signing", "key": "cosign.pub"}} }, ""},
+		"a static refusal":        {func(_, a object) { delete(a, "key"); a["static"] = static("fail", "no") }, ""},
+		"two logs of two":         {func(_, a object) { a["ctlog"] = object{"logRefs": []any{"a", "b"}, "threshold": 2} }, ""},
+		"no log at all":           {func(_, a object) { a["ctlog"] = object{"insecureIgnoreTlog": true} }, ""},
+		"no images":               {func(s, _ object) { s["images"] = []any{} }, "spec.images"},
+		"no authorities":          {func(s, _ object) { s["authorities"] = []any{} }, "spec.authorities"},
+		"an unknown mode":         {func(s, _ object) { s["mode"] = "block" }, "Unsupported value: \"block\""},
+		"a misspelt field":        {func(s, _ object) { s["excludedImages"] = []any{} }, "unknown field \"spec.excludedImages\""},
+		"a field of a later time": {func(_, a object) { a["keyless"] = object{"identities": []any{}} }, "unknown field"},
+		"an empty glob":           {func(s, _ object) { s["images"] = []any{object{"glob": ""}} }, "spec.images[0].glob"},
+		"more authorities to pass than there are": {
+			func(s, _ object) { s["threshold"] = 2 }, "threshold must not be larger than the number of authorities",
+		},
+		"a threshold of none":    {func(s, _ object) { s["threshold"] = 0 }, "spec.threshold"},
+		"an authority twice":     {func(s, a object) { s["authorities"] = []any{a, a} }, "Duplicate value"},
+		"an authority's name":    {func(_, a object) { a["name"] = "Release Key" }, "spec.authorities[0].name"},
+		"neither key nor static": {func(_, a object) { delete(a, "key") }, "exactly one of key, static must be set"},
+		"both key and static":    {func(_, a object) { a["static"] = static("pass", "") }, "exactly one of key, static must be set"},
+		"logs of a static answer": {func(_, a object) {
+			delete(a, "key")
+			a["static"] = static("pass", "")
+			a["ctlog"] = object{"logRefs": []any{"a"}}
+		}, "ctlog does not apply to a static authority"},
+		"a message nobody sees":   {func(_, a object) { delete(a, "key"); a["static"] = static("pass", "hello") }, "message is shown only when action is fail"},
+		"an unknown answer":       {func(_, a object) { delete(a, "key"); a["static"] = static("maybe", "") }, "Unsupported value: \"maybe\""},
+		"neither data nor secret": {func(_, a object) { a["key"] = object{} }, "exactly one of data, secretRef must be set"},
+		"both data and secret":    {func(_, a object) { a["key"].(object)["secretRef"] = object{"name": "signing"} }, "exactly one of data, secretRef must be set"},
+		"an unknown hash":         {func(_, a object) { a["key"].(object)["hashAlgorithm"] = "sha1" }, "Unsupported value: \"sha1\""},
+		"a key beyond all bounds": {func(_, a object) { a["key"] = object{"data": strings.Repeat("a", 20000)} }, "Too long"},
+		"an empty ctlog":          {func(_, a object) { a["ctlog"] = object{} }, "spec.authorities[0].ctlog"},
+		"a log twice":             {func(_, a object) { a["ctlog"] = object{"logRefs": []any{"a", "a"}} }, "Duplicate value"},
+		"more logs than named":    {func(_, a object) { a["ctlog"] = object{"logRefs": []any{"a"}, "threshold": 2} }, "threshold must not be larger than the number of logs"},
+		"more logs than one default": {
+			func(_, a object) { a["ctlog"] = object{"threshold": 2} }, "threshold must not be larger than the number of logs",
+		},
+		"logs named and ignored": {
+			func(_, a object) { a["ctlog"] = object{"logRefs": []any{"a"}, "insecureIgnoreTlog": true} },
+			"insecureIgnoreTlog excludes logRefs and threshold",
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			expectAnswer(t, dryRun(t, policyManifest(t, tc.edit)), tc.want)
+		})
+	}
+}
+
+func TestTheAPIServerRefusesLogsThatMakeNoSense(t *testing.T) {
+	t.Parallel()
+	withAPI(t)
+	for what, tc := range map[string]struct {
+		edit func(spec object)
+		want string
+	}{
+		"a log":                      {func(object) {}, ""},
+		"a URL with port and path":   {func(s object) { s["urls"] = []any{"http://127.0.0.1:3000/rekor"} }, ""},
+		"polling once an hour":       {func(s object) { s["pollInterval"] = "1h0m0s" }, ""},
+		"an unknown type":            {func(s object) { s["type"] = "rekor-v2" }, "Unsupported value: \"rekor-v2\""},
+		"no URL":                     {func(s object) { s["urls"] = []any{} }, "spec.urls"},
+		"two URLs":                   {func(s object) { s["urls"] = []any{"https://a", "https://b"} }, "spec.urls"},
+		"a URL with a password":      {func(s object) { s["urls"] = []any{"https://me:secret@a"} }, "spec.urls[0]"},
+		"a URL with a query":         {func(s object) { s["urls"] = []any{"https://a?b=c"} }, "spec.urls[0]"},
+		"a URL of another scheme":    {func(s object) { s["urls"] = []any{"ftp://a"} }, "spec.urls[0]"},
+		"an origin with a tree ID":   {func(s object) { s["origin"] = "rekor.example - 1" }, "spec.origin"},
+		"an origin that is a URL":    {func(s object) { s["origin"] = "https://rekor.example" }, "spec.origin"},
+		"neither data nor secretRef": {func(s object) { s["publicKey"] = object{} }, "spec.publicKey"},
+		"both data and secretRef":    {func(s object) { s["publicKey"].(object)["secretRef"] = object{"name": "a"} }, "exactly one of data, secretRef must be set"},
+		"polling without a pause":    {func(s object) { s["pollInterval"] = "100ms" }, "pollInterval must be between 1s and 24h"},
+		"polling once a month":       {func(s object) { s["pollInterval"] = "720h" }, "pollInterval must be between 1s and 24h"},
+		"polling now and then":       {func(s object) { s["pollInterval"] = "often" }, "spec.pollInterval"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			expectAnswer(t, dryRun(t, logManifest(t, newName(t), tc.edit)), tc.want)
+		})
+	}
+}
+
+// expectAnswer wants a refusal that says want, or none where want is empty.
+func expectAnswer(t *testing.T, result stack.Result, want string) {
+	t.Helper()
+	switch {
+	case want == "" && result.Code != 0:
+		t.Errorf("refused:\n%s", result.Stderr)
+	case want != "" && (result.Code == 0 || !strings.Contains(result.Stderr, want)):
+		t.Errorf("exit status %d; want a refusal that says %q:\n%s%s", result.Code, want, result.Stdout, result.Stderr)
+	}
+}
+
+func TestTheAPIServerFillsInDefaults(t *testing.T) {
+	t.Parallel()
+	withAPI(t)
+	var policy struct {
+		Spec struct {
+			Mode        string
+			Threshold   int
+			Authorities []struct {
+				Key struct{ HashAlgorithm string }
+			}
+		}
+	}
+	answer := kubectl(t, policyManifest(t, func(object, object) {}), "apply", "--dry-run=server", "-o", "json", "-f", "-")
+	if err := json.Unmarshal([]byte(answer.Stdout), &policy); err != nil {
+		t.Fatal(err, answer.Stderr)
+	}
+	got := fmt.Sprint(policy.Spec.Mode, policy.Spec.Threshold, policy.Spec.Authorities[0].Key.HashAlgorithm)
+	if want := fmt.Sprint("enforce", 1, "sha256"); got != want {
+		t.Errorf("mode, threshold, hashAlgorithm = %s; want %s", got, want)
+	}
+	var log struct{ Spec struct{ PollInterval string } }
+	answer = kubectl(t, logManifest(t, newName(t), func(object) {}), "apply", "--dry-run=server", "-o", "json", "-f", "-")
+	if err := json.Unmarshal([]byte(answer.Stdout), &log); err != nil {
+		t.Fatal(err, answer.Stderr)
+	}
+	if log.Spec.PollInterval != "30s" {
+		t.Errorf("pollInterval = %q; want 30s", log.Spec.PollInterval)
+	}
+}
+
+// storedLog creates a TransparencyLog of a log that nobody can reach, and deletes
+// it when the scenario ends.
+func storedLog(t *testing.T, log *tlogtest.Log) string {
+	t.Helper()
+	name := newName(t)
+	mustKubectl(t, logManifest(t, name, func(spec object) {
+		spec["urls"] = []any{"http://127.0.0.1:1"}
+		spec["origin"] = log.Hostname
+		spec["publicKey"] = object{"data": publicPEM(t, log.PublicKey())}
+		spec["pollInterval"] = "24h"
+	}), "apply", "-f", "-")
+	t.Cleanup(func() {
+		if _, err := S(t).Kubectl(context.Background(), "", "delete", "transparencylog", name, "--wait=false"); err != nil {
+			t.Error(err)
+		}
+	})
+	return name
+}
+
+func TestALogCannotBecomeAnotherLog(t *testing.T) {
+	t.Parallel()
+	withAPI(t)
+	name := storedLog(t, tlogtest.New("rekor.example"))
+	result := kubectl(t, "", "patch", "transparencylog", name, "--type=merge", "-p", `{"spec":{"origin":"other.example"}}`)
+	expectAnswer(t, result, "origin cannot be changed")
+}
+
+func TestLogsAndPoliciesShowWhatMatters(t *testing.T) {
+	t.Parallel()
+	withAPI(t)
+	name := storedLog(t, tlogtest.New("rekor.example"))
+	for args, want := range map[string]string{
+		"get tlog " + name:             "NAME TYPE ORIGIN SIZE CONSISTENT AGE",
+		"get transparencylogs -o wide": "NAME TYPE ORIGIN SIZE CONSISTENT READY REACHABLE DEFAULT AGE",
+	} {
+		header, _, _ := strings.Cut(mustKubectl(t, "", strings.Fields(args)...), "\n")
+		if diff := cmp.Diff(want, strings.Join(strings.Fields(header), " ")); diff != "" {
+			t.Errorf("kubectl %s (-want +got):\n%s", args, diff)
+		}
+	}
+	if all := mustKubectl(t, "", "get", "countersign", "-o", "name"); !strings.Contains(all, "/"+name) {
+		t.Errorf("kubectl get countersign does not show the log:\n%s", all)
+	}
+}
+
+// TestTheInstallationIsAccepted: nothing in config/ is refused, or warned of by
+// Pod security's strictest level. (The stack has no nodes that could run it.)
+func TestTheInstallationIsAccepted(t *testing.T) {
+	t.Parallel()
+	withAPI(t)
+	root, err := stack.FindRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{"config", "config/default", "config/manager"} {
+		manifests := mustKubectl(t, "", "kustomize", filepath.Join(root, dir))
+		result := kubectl(t, manifests, "apply", "--dry-run=server", "--server-side", "--force-conflicts", "-f", "-")
+		if result.Code != 0 || strings.Contains(result.Stderr, "Warning") {
+			t.Errorf("%s: exit status %d; want it accepted without a warning:\n%s", dir, result.Code, result.Stderr)
+		}
+		if !strings.Contains(result.Stdout, "deployment.apps/countersign") {
+			t.Errorf("%s has no Deployment:\n%s", dir, result.Stdout)
+		}
+	}
+	samples := mustKubectl(t, "", "kustomize", filepath.Join(root, "config", "samples"))
+	expectAnswer(t, dryRun(t, samples), "")
+}
+
+func TestCountersignMayDoWhatItNeedsAndNoMore(t *testing.T) {
+	t.Parallel()
+	withAPI(t)
+	const own, other = "-n=countersign-system", "-n=default"
+	for what, tc := range map[string]struct {
+		args string
+		want bool
+	}{
+		"watch policies":                        {"watch clusterimagepolicies.policy.countersign.dev", true},
+		"watch logs":                            {"watch transparencylogs.policy.countersign.dev", true},
+		"write the status of a log":             {"patch transparencylogs.policy.countersign.dev --subresource=status", true},
+		"read Secrets of its own namespace":     {"get secrets " + own, true},
+		"keep its certificate":                  {"update secrets/countersign-webhook-cert " + own, true},
+		"elect a leader":                        {"update leases.coordination.k8s.io/countersign " + own, true},
+		"write its webhook configuration":       {"update validatingwebhookconfigurations.admissionregistration.k8s.io/countersign-validating", true},
+		"write a policy":                        {"update clusterimagepolicies.policy.countersign.dev", false},
+		"write a log":                           {"patch transparencylogs.policy.countersign.dev", false},
+		"read Secrets of another namespace":     {"get secrets " + other, false},
+		"list all Secrets":                      {"list secrets -A", false},
+		"write another Secret of its namespace": {"update secrets/signing " + own, false},
+		"create a Secret":                       {"create secrets " + own, false},
+		"write another lease":                   {"update leases.coordination.k8s.io/other " + own, false},
+		"write another webhook configuration":   {"update validatingwebhookconfigurations.admissionregistration.k8s.io/other", false},
+		"delete its own webhook configuration":  {"delete validatingwebhookconfigurations.admissionregistration.k8s.io/countersign-validating", false},
+		"create a Pod":                          {"create pods " + own, false},
+		"read Pods":                             {"list pods -A", false},
+		"impersonate":                           {"impersonate users", false},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			args := append([]string{"auth", "can-i", "--as=system:serviceaccount:countersign-system:countersign"}, strings.Fields(tc.args)...)
+			if got := strings.TrimSpace(kubectl(t, "", args...).Stdout) == "yes"; got != tc.want {
+				t.Errorf("kubectl %s: %t; want %t", strings.Join(args, " "), got, tc.want)
+			}
+		})
+	}
+}

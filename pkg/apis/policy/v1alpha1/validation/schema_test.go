@@ -1,0 +1,111 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package validation
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/yaml"
+
+	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
+)
+
+type schema = apiextensionsv1.JSONSchemaProps
+
+// specSchema returns the schema of spec in a generated CustomResourceDefinition.
+func specSchema(t *testing.T, resource string) schema {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", "..", "..", "..", "config", "crd", "bases", "policy.countersign.dev_"+resource+".yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var crd apiextensionsv1.CustomResourceDefinition
+	if err := yaml.UnmarshalStrict(text, &crd); err != nil {
+		t.Fatal(err)
+	}
+	return crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["spec"]
+}
+
+// TestBoundsAreThoseOfTheSchema: what the command line refuses is what the API
+// server refuses.
+func TestBoundsAreThoseOfTheSchema(t *testing.T) {
+	policy, log := specSchema(t, "clusterimagepolicies"), specSchema(t, "transparencylogs")
+	images, authorities := policy.Properties["images"], policy.Properties["authorities"]
+	authority := authorities.Items.Schema.Properties
+	ctlog, static := authority["ctlog"], authority["static"]
+	got := map[string]int64{
+		"images":        *images.MaxItems,
+		"glob":          *images.Items.Schema.Properties["glob"].MaxLength,
+		"excludeImages": *policy.Properties["excludeImages"].MaxItems,
+		"authorities":   *authorities.MaxItems,
+		"logRefs":       *ctlog.Properties["logRefs"].MaxItems,
+		"message":       *static.Properties["message"].MaxLength,
+		"urls":          *log.Properties["urls"].MaxItems,
+	}
+	want := map[string]int64{
+		"images": maxPatterns, "glob": maxGlob, "excludeImages": maxPatterns, "authorities": maxAuthorities,
+		"logRefs": maxLogRefs, "message": maxMessage, "urls": maxURLs,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("bounds (-here +schema):\n%s", diff)
+	}
+	if got := log.Properties["origin"].Pattern; got != originPattern.String() {
+		t.Errorf("pattern of origin: here %s, schema %s", originPattern, got)
+	}
+}
+
+// TestSamplesAreValid: what is offered to copy works.
+func TestSamplesAreValid(t *testing.T) {
+	samples := filepath.Join("..", "..", "..", "..", "..", "config", "samples")
+	files, err := filepath.Glob(filepath.Join(samples, "*.yaml"))
+	if err != nil || len(files) < 5 {
+		t.Fatalf("samples: %v, %v", files, err)
+	}
+	for _, file := range files {
+		if filepath.Base(file) == "kustomization.yaml" {
+			continue
+		}
+		t.Run(filepath.Base(file), func(t *testing.T) { checkSample(t, file) })
+	}
+}
+
+func checkSample(t *testing.T, file string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kind metav1.TypeMeta
+	if err := yaml.Unmarshal(text, &kind); err != nil {
+		t.Fatal(err)
+	}
+	var errs field.ErrorList
+	switch kind.Kind {
+	case v1alpha1.ClusterImagePolicyKind:
+		var policy v1alpha1.ClusterImagePolicy
+		if err := yaml.UnmarshalStrict(text, &policy); err != nil {
+			t.Fatal(err)
+		}
+		policy.SetDefaults()
+		errs = ClusterImagePolicy(&policy)
+	case v1alpha1.TransparencyLogKind:
+		var log v1alpha1.TransparencyLog
+		if err := yaml.UnmarshalStrict(text, &log); err != nil {
+			t.Fatal(err)
+		}
+		log.SetDefaults()
+		errs = TransparencyLog(&log)
+	default:
+		t.Fatalf("kind %q", kind.Kind)
+	}
+	if len(errs) > 0 {
+		t.Error(errs.ToAggregate())
+	}
+}
