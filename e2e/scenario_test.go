@@ -141,6 +141,35 @@ func runPod(t *testing.T, namespace, name, image string) stack.Result {
 	return kubectl(t, "", "run", name, "-n", namespace, "--image="+image)
 }
 
+// admitted wants kubectl to have got what it asked for.
+func admitted(t *testing.T, result stack.Result) {
+	t.Helper()
+	if err := result.Err(); err != nil {
+		t.Errorf("refused: %v", err)
+	}
+}
+
+// refused wants kubectl to have been refused by a policy, for that reason alone,
+// in words that contain all of says.
+func refused(t *testing.T, result stack.Result, reason string, says ...string) {
+	t.Helper()
+	if result.Code == 0 {
+		t.Errorf("admitted; want a refusal with %s:\n%s", reason, result.Stdout)
+		return
+	}
+	for _, want := range append(says, " denied by ClusterImagePolicy ", " "+reason+": ", "\n  → ") {
+		if !strings.Contains(result.Stderr, want) {
+			t.Errorf("the refusal does not say %q:\n%s", want, result.Stderr)
+		}
+	}
+}
+
+// imageOf is the image that the first container of a Pod runs.
+func imageOf(t *testing.T, namespace, pod string) string {
+	t.Helper()
+	return mustKubectl(t, "", "get", "pod", pod, "-n", namespace, "-o", "jsonpath={.spec.containers[0].image}")
+}
+
 // eventually waits up to half a minute for a condition that is on its way.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()

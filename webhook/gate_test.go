@@ -9,11 +9,14 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
 	"github.com/countersign-dev/countersign/pkg/image"
@@ -92,6 +95,38 @@ func TestAPodThroughBothWebhooks(t *testing.T) {
 	if unpinnedPod := send(t, images, create("", "Pod", pod(goodTag))); unpinnedPod.Allowed || !strings.Contains(unpinnedPod.Result.Message, "DigestRequired") {
 		t.Errorf("a Pod that was not pinned: allowed = %v: %s", unpinnedPod.Allowed, unpinnedPod.Result.Message)
 	}
+}
+
+// stalled is a registry that never answers.
+type stalled struct{ shelf }
+
+func (*stalled) Resolve(ctx context.Context, _ image.Reference) (string, error) {
+	<-ctx.Done()
+	return "", ctx.Err()
+}
+
+func TestARegistryThatStallsIsAnsweredForInTime(t *testing.T) {
+	signer, log := verifytest.NewSigner(), tlogtest.New("rekor.corp.example")
+	set := policy.NewSet(compiled(t, signer, log, "http://127.0.0.1:1"))
+	synctest.Test(t, func(t *testing.T) {
+		evaluator := policy.NewEvaluator(policy.Options{Policies: set, Registry: &stalled{}})
+		for name, h := range map[string]admission.Handler{
+			"images": newImages(evaluator),
+			"pods":   &Pods{Pinner: evaluator, Metrics: NewMetrics(nil), Log: logr.Discard()},
+		} {
+			start := time.Now()
+			answer := send(t, h, create("", "Pod", pod(goodTag)))
+			if took := time.Since(start); took != 9*time.Second {
+				t.Errorf("%s: it took %s, want 9s of the caller's 10s", name, took)
+			}
+			switch {
+			case name == "pods" && (!answer.Allowed || answer.Patch != nil):
+				t.Errorf("pods: allowed = %v with patch %s, want the Pod left as it is", answer.Allowed, answer.Patch)
+			case name == "images" && (answer.Allowed || !strings.Contains(answer.Result.Message, "DeadlineExceeded")):
+				t.Errorf("images: allowed = %v: %s", answer.Allowed, answer.Result.Message)
+			}
+		}
+	})
 }
 
 // compiled is the policy payments: corp.example, one key, one log.

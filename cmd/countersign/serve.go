@@ -30,8 +30,9 @@ import (
 )
 
 // gracePeriod is for requests in flight once the servers have been told to end.
-// A webhook's timeout is at most 30 s.
-const gracePeriod = 30 * time.Second
+// It is longer than the timeout in config/webhook, and with the shutdown delay it
+// fits into the termination grace period in config/manager.
+const gracePeriod = 20 * time.Second
 
 func newServe() *cobra.Command {
 	var o serveOptions

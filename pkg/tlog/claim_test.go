@@ -40,6 +40,7 @@ func sampleClaims(t testing.TB) map[string]struct {
 	claim tlog.Claim
 	body  []byte
 } {
+	t.Helper()
 	digest := sha256.Sum256(artifact)
 	plain, err := tlog.HashedRekord(crypto.SHA256, digest[:], []byte("signature"), []byte("key"))
 	if err != nil {

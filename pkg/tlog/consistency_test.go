@@ -8,6 +8,7 @@ import (
 	"errors"
 	"math/bits"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -57,7 +58,7 @@ func TestConsistencyRefuses(t *testing.T) {
 		"no hashes, from larger to smaller":      {older: newer, newer: older},
 		"the proof from larger to smaller":       {older: newer, newer: older, hashes: good},
 		"one hash less":                          {older: older, newer: newer, hashes: good[:len(good)-1]},
-		"one hash more":                          {older: older, newer: newer, hashes: append(good[:len(good):len(good)], good[0])},
+		"one hash more":                          {older: older, newer: newer, hashes: append(slices.Clone(good), good[0])},
 		"10,000 hashes":                          {older: older, newer: newer, hashes: make([][]byte, 10_000)},
 		"a hash of 31 bytes":                     {older: older, newer: newer, hashes: changed(func(h [][]byte) [][]byte { h[1] = h[1][:31]; return h })},
 		"a hash of 33 bytes":                     {older: older, newer: newer, hashes: changed(func(h [][]byte) [][]byte { h[1] = append(h[1], 0); return h })},
@@ -186,7 +187,7 @@ func TestProofIsFetchedAgainBeforeTheLogIsDoubted(t *testing.T) {
 			l, claims := logged(t, 21)
 			server, history := serve(t, l), seeded(l, 13)
 			var asked atomic.Int64
-			server.Intercept(func(w http.ResponseWriter, r *http.Request) bool {
+			server.Intercept(func(w http.ResponseWriter, _ *http.Request) bool {
 				if asked.Add(1) > int64(test.bad) {
 					return false
 				}

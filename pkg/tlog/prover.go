@@ -4,6 +4,7 @@
 package tlog
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -97,6 +98,11 @@ func (p *Prover) Prove(ctx context.Context, claim Claim, entry *Entry) (Proof, e
 		}
 		return known, nil
 	}
+	if _, derived := claim.body(); !derived && len(entry.SignedEntryTimestamp) == 0 {
+		// The body has a part that anybody can choose. Without the log's promise
+		// such entries would cost a request each, as many as somebody likes.
+		return Proof{}, fmt.Errorf("%w: the entry carries neither a proof nor a signed entry timestamp", ErrInclusionProof)
+	}
 	fetched, err := p.fetch(ctx, leaf)
 	if err != nil {
 		return Proof{}, err
@@ -142,7 +148,7 @@ func checkFetched(l *Log, claim Claim, entry, fetched *Entry) error {
 	if err := claim.check(fetched.Body); err != nil {
 		return err
 	}
-	if entry != nil && (string(entry.Body) != string(fetched.Body) || entry.LogIndex != fetched.LogIndex ||
+	if entry != nil && (!bytes.Equal(entry.Body, fetched.Body) || entry.LogIndex != fetched.LogIndex ||
 		entry.IntegratedTime != fetched.IntegratedTime) {
 		return fmt.Errorf("%w: the log holds the entry at another index or time than the signature says", ErrEntryMismatch)
 	}
@@ -292,8 +298,7 @@ func (p *Prover) showPrefix(ctx context.Context, older, newer Checkpoint) error 
 		return fmt.Errorf("%w: nothing can show that size %d and size %d of %q are one history", ErrUnavailable, older.size, newer.size, newer.origin)
 	}
 	err := verifyPrefix(ctx, p.client, older, newer)
-	var proven *InconsistencyError
-	if errors.As(err, &proven) {
+	if proven, ok := errors.AsType[*InconsistencyError](err); ok {
 		return p.accuse(ctx, proven)
 	}
 	return err
@@ -339,6 +344,10 @@ func join[T any](ctx context.Context, group *singleflight.Group, key string, fn 
 		if result.Err != nil {
 			return zero, result.Err
 		}
-		return result.Val.(T), nil
+		value, ok := result.Val.(T)
+		if !ok { // two kinds of work under one key: a mistake in this file
+			return zero, fmt.Errorf("%w: joined work of another kind", ErrUnavailable)
+		}
+		return value, nil
 	}
 }

@@ -77,6 +77,24 @@ func TestProveWithWhatCame(t *testing.T) {
 	}
 }
 
+// TestEntriesThatAnybodyCanWriteCostNoRequest: the hash of a DSSE envelope is free,
+// so there is no end of entries that fit a signature.
+func TestEntriesThatAnybodyCanWriteCostNoRequest(t *testing.T) {
+	sample := sampleClaims(t)["dsse"]
+	l, _ := logged(t, 3)
+	l.Append(sample.body)
+	server := serve(t, l)
+	prover := online(t, l, server, tlog.NewMemoryHistory())
+	_, err := prover.Prove(t.Context(), sample.claim, &tlog.Entry{LogID: l.ID(), Body: sample.body})
+	wantErr(t, err, tlog.ErrInclusionProof)
+	if got := server.Requests.Load(); got != 0 {
+		t.Errorf("%d requests", got)
+	}
+	if _, err := prover.Prove(t.Context(), sample.claim, l.Promise(3)); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestTimeIsOnlyWhatTheLogSigned: a time that came without a promise counts only
 // if the log's answer signs it. Whoever sits at the log's address does not.
 func TestTimeIsOnlyWhatTheLogSigned(t *testing.T) {

@@ -168,8 +168,8 @@ func (e *statusError) Error() string {
 // Unwrap tells a refusal from an outage: what a server could not do, or could
 // not do now, is no statement about the log's content.
 func (e *statusError) Unwrap() error {
-	switch {
-	case e.code == http.StatusBadRequest, e.code == http.StatusNotFound, e.code == http.StatusUnprocessableEntity:
+	switch e.code {
+	case http.StatusBadRequest, http.StatusNotFound, http.StatusUnprocessableEntity:
 		return errRefused
 	default:
 		return ErrUnavailable

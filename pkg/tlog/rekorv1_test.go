@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -190,9 +191,7 @@ func answerOf(l *tlogtest.Log, index, size int) *answer {
 
 func (a *answer) write(w http.ResponseWriter) {
 	all := map[string]any{a.id: a.entry}
-	for id, entry := range a.more {
-		all[id] = entry
-	}
+	maps.Copy(all, a.more)
 	_ = json.NewEncoder(w).Encode(all)
 }
 

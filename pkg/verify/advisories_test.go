@@ -4,6 +4,7 @@
 package verify_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -187,7 +188,7 @@ func TestOneLogCountsOnce(t *testing.T) {
 	a := &verify.Authority{Keys: w.authority.Keys, Logs: provers, LogThreshold: 2}
 	want(t, a.Verify(t.Context(), imageA, []verify.Signature{twice}), verify.PolicyNotReady)
 
-	a.Logs = append(provers, proverFor(t, "second", second, nil, tlog.NewMemoryHistory()))
+	a.Logs = append(slices.Clone(provers), proverFor(t, "second", second, nil, tlog.NewMemoryHistory()))
 	for name, s := range map[string]verify.Signature{"once": b.Verify(), "twice": twice, "legacy": w.legacy()} {
 		t.Run(name, func(t *testing.T) {
 			if got := reasonOf(a.Verify(t.Context(), imageA, []verify.Signature{s})); got == verified {

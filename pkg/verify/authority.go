@@ -13,9 +13,6 @@ import (
 	"github.com/countersign-dev/countersign/pkg/tlog"
 )
 
-// neverTime as the bounds of a key's validity means that it has none.
-var neverTime time.Time
-
 // Authority is who may sign, and which logs must hold the signature's entry: the
 // compiled form of one authority of a policy. Immutable.
 type Authority struct {

@@ -7,7 +7,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/verify"
@@ -65,7 +67,7 @@ func runVerifier(c *candidate, key Key, artifact verify.ArtifactPolicyOption) (*
 		used = key.message
 	}
 	material := root.NewTrustedPublicKeyMaterial(func(string) (root.TimeConstrainedVerifier, error) {
-		return root.NewExpiringKey(used, neverTime, neverTime), nil
+		return root.NewExpiringKey(used, time.Time{}, time.Time{}), nil // it has no bounds
 	})
 	verifier, err := verify.NewVerifier(material, verify.WithNoObserverTimestamps(), verify.WithoutStatementPredicate())
 	if err != nil {
@@ -142,10 +144,8 @@ func checkStatement(s statement, digest string) error {
 		return errNotImageSignature
 	}
 	want := strings.TrimPrefix(digest, digestPrefix)
-	for _, subject := range s.subjects {
-		if subject == want {
-			return nil
-		}
+	if slices.Contains(s.subjects, want) {
+		return nil
 	}
 	return reject(SignatureInvalid, "the signature is about another image: it names %.300q", s.subjects)
 }

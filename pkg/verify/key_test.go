@@ -26,8 +26,6 @@ import (
 	"github.com/countersign-dev/countersign/pkg/verify/verifytest"
 )
 
-func p256(t testing.TB) *ecdsa.PrivateKey { return ecdsaKey(t, elliptic.P256()) }
-
 func ecdsaKey(t testing.TB, curve elliptic.Curve) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(curve, rand.Reader)
@@ -64,10 +62,10 @@ func TestKindsOfKey(t *testing.T) {
 		legacy   verify.Reason
 		noBundle bool // Rekor's dsse entries are verified with the key's default hash
 	}{
-		"ECDSA P-256":                     {key: p256(t), hash: crypto.SHA256, legacy: verified},
-		"ECDSA P-256, hash named":         {key: p256(t), hash: crypto.SHA256, named: "sha256", legacy: verified},
-		"ECDSA P-256 with SHA-384":        {key: p256(t), hash: crypto.SHA384, named: "sha384", legacy: verified, noBundle: true},
-		"ECDSA P-256 with SHA-512":        {key: p256(t), hash: crypto.SHA512, named: "sha512", legacy: verified, noBundle: true},
+		"ECDSA P-256":                     {key: ecdsaKey(t, elliptic.P256()), hash: crypto.SHA256, legacy: verified},
+		"ECDSA P-256, hash named":         {key: ecdsaKey(t, elliptic.P256()), hash: crypto.SHA256, named: "sha256", legacy: verified},
+		"ECDSA P-256 with SHA-384":        {key: ecdsaKey(t, elliptic.P256()), hash: crypto.SHA384, named: "sha384", legacy: verified, noBundle: true},
+		"ECDSA P-256 with SHA-512":        {key: ecdsaKey(t, elliptic.P256()), hash: crypto.SHA512, named: "sha512", legacy: verified, noBundle: true},
 		"ECDSA P-384 with SHA-384":        {key: ecdsaKey(t, elliptic.P384()), hash: crypto.SHA384, named: "sha384", legacy: verified, noBundle: true},
 		"ECDSA P-521 with SHA-512":        {key: ecdsaKey(t, elliptic.P521()), hash: crypto.SHA512, named: "sha512", legacy: verified, noBundle: true},
 		"RSA of 2048 bits":                {key: rsaKey(t, 2048), hash: crypto.SHA256, legacy: verified},
@@ -76,7 +74,7 @@ func TestKindsOfKey(t *testing.T) {
 		"Ed25519":                         {key: ed25519Key(t), hash: crypto.SHA512, legacy: verified},
 		"Ed25519, whatever hash is named": {key: ed25519Key(t), hash: crypto.SHA512, named: "sha384", legacy: verified},
 		"a P-384 key and no hash named":   {key: ecdsaKey(t, elliptic.P384()), hash: crypto.SHA384, legacy: verify.SignatureInvalid, noBundle: true},
-		"another hash than the one named": {key: p256(t), hash: crypto.SHA256, named: "sha512", legacy: verify.SignatureInvalid, noBundle: true},
+		"another hash than the one named": {key: ecdsaKey(t, elliptic.P256()), hash: crypto.SHA256, named: "sha512", legacy: verify.SignatureInvalid, noBundle: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := worldOf(t, verifytest.NewSignerWithKey(test.key, test.hash), test.named)
@@ -109,7 +107,7 @@ func spki(t testing.TB, key any) []byte {
 }
 
 func TestParseKey(t *testing.T) {
-	ec, long := p256(t), rsaKey(t, 2048)
+	ec, long := ecdsaKey(t, elliptic.P256()), rsaKey(t, 2048)
 	short, err := rsa.GenerateKey(rand.Reader, 1024)
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +121,7 @@ func TestParseKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	good := block("PUBLIC KEY", spki(t, ec.Public()))
-	other := block("PUBLIC KEY", spki(t, p256(t).Public()))
+	other := block("PUBLIC KEY", spki(t, ecdsaKey(t, elliptic.P256()).Public()))
 	for name, test := range map[string]struct {
 		text, hash string
 		want       string // of the error; empty wants none
@@ -213,7 +211,7 @@ func offCurve(_ testing.TB, der []byte) []byte {
 }
 
 func TestKeyIsNamedByItsSPKI(t *testing.T) {
-	ec := p256(t)
+	ec := ecdsaKey(t, elliptic.P256())
 	der := spki(t, ec.Public())
 	key, err := verify.ParseKey([]byte(block("PUBLIC KEY", der)), "")
 	if err != nil {
