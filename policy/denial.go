@@ -121,9 +121,11 @@ func verb(mode v1alpha1.Mode) string {
 	return "would be denied"
 }
 
+// subject names the image as people do: by repository and tag, with the digest in
+// short. Programs find the whole digest in the audit annotations.
 func (d Decision) subject() string {
-	subject := "image " + printable(d.Image, maxReference)
-	if d.Digest != "" && !d.Pinned {
+	subject := "image " + printable(strings.TrimSuffix(d.Image, "@"+d.Digest), maxReference)
+	if d.Digest != "" {
 		subject += " (" + shortDigest(d.Digest) + ")"
 	}
 	return subject

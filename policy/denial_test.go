@@ -51,11 +51,11 @@ func TestDenialReadsAsItIsDocumented(t *testing.T) {
   authority "b": NotLogged: a valid signature was found, but its entry is not in log "corp" (origin rekor.corp.example, size 48213)
   → ` + Advice(verify.NotLogged),
 		},
-		"a digest in the reference is not repeated": {
+		"a digest in the reference is shown in short, once": {
 			decision: Decision{Image: image + "@" + digest, Digest: digest, Pinned: true, Policies: []PolicyResult{
 				result(enforce, 1, verify.Unavailable{Cause: verify.DeadlineExceeded, Detail: "late"}),
 			}},
-			want: `image registry.corp.example/payments/api:1.4@` + digest + ` denied by ClusterImagePolicy "payments"
+			want: `image registry.corp.example/payments/api:1.4 (sha256:9f61…c29e) denied by ClusterImagePolicy "payments"
   DeadlineExceeded: late
   → ` + Advice(verify.DeadlineExceeded),
 		},

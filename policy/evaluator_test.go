@@ -78,6 +78,16 @@ func TestEvaluateReachesTheVerdictOfTheCoveringPolicies(t *testing.T) {
 			registry: &scripted{cached: signed("b"), isCached: true, freshErr: &registry.Error{Reason: verify.RegistryUnavailable, Detail: "down"}},
 			want:     "p=Unavailable/RegistryUnavailable", asked: [2]int{0, 1},
 		},
+		"what was found before a part of the registry failed may admit": {
+			image: "registry.corp.example/app@" + digestOf("1"), policies: []func(*testing.T) *Policy{keys("p", enforce, corp, 1, "a")},
+			registry: &scripted{fresh: signed("b", "a"), freshErr: &registry.Error{Reason: verify.RegistryThrottled, Detail: "429"}},
+			want:     "p=Verified", asked: [2]int{0, 1},
+		},
+		"what was found before a part of the registry failed may not deny": {
+			image: "registry.corp.example/app@" + digestOf("1"), policies: []func(*testing.T) *Policy{keys("p", enforce, corp, 1, "a")},
+			registry: &scripted{fresh: signed("b"), freshErr: &registry.Error{Reason: verify.RegistryThrottled, Detail: "429"}},
+			want:     "p=Unavailable/RegistryThrottled", asked: [2]int{0, 1},
+		},
 		"signatures are fetched once for all policies": {
 			image: "registry.corp.example/app:1",
 			policies: []func(*testing.T) *Policy{

@@ -20,7 +20,8 @@ type Registry interface {
 	// Resolve returns the digest that ref's tag points to now, or ref's own.
 	Resolve(ctx context.Context, ref image.Reference) (digest string, err error)
 	// Signatures asks the registry for the signatures over digest in ref's
-	// repository. It returns none and no error when there are none.
+	// repository. It returns none and no error when there are none, and may
+	// return some and an error when a part of the answer is missing.
 	Signatures(ctx context.Context, ref image.Reference, digest string) ([]verify.Signature, error)
 	// CachedSignatures returns what an earlier call of Signatures found, and
 	// whether there was one. It makes no request.
@@ -46,16 +47,15 @@ func (e *evidence) cached() ([]verify.Signature, bool) {
 	return e.registry.CachedSignatures(e.ref, e.digest)
 }
 
-// fresh returns the signatures that the registry serves now, or the verdict to
-// give when it does not.
+// fresh returns the signatures that the registry serves now, and the verdict to
+// give when they are not all and not enough.
 func (e *evidence) fresh(ctx context.Context) ([]verify.Signature, verify.Verdict) {
 	if !e.fetched {
 		e.fetched = true
 		signatures, err := e.registry.Signatures(ctx, e.ref, e.digest)
+		e.signatures = signatures
 		if err != nil {
 			e.failure = failureVerdict(err)
-		} else {
-			e.signatures = signatures
 		}
 	}
 	return e.signatures, e.failure

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -19,6 +20,8 @@ const (
 	// 500 bytes an entry. Forgetting costs a request, never a wrong answer.
 	maxKnownProofs   = 16384
 	maxKnownPrefixes = 16384
+	// maxStoredNotes is enough for the shards of a log.
+	maxStoredNotes = 16
 	// flightTimeout bounds work that is shared between requests, whose own
 	// deadlines it cannot follow.
 	flightTimeout = 15 * time.Second
@@ -40,6 +43,12 @@ type Prover struct {
 	proofs *lru.Cache[[32]byte, Proof]
 	// prefixes holds checkpoints that were shown to be part of the history.
 	prefixes *lru.Cache[prefix, struct{}]
+	// largest is the largest checkpoint that this Prover held against the
+	// history, for people to read.
+	largest atomic.Pointer[Checkpoint]
+	// stored holds the last stored notes that were verified, by their text, so
+	// that reading the history costs no signature check each time.
+	stored *lru.Cache[string, Checkpoint]
 	// flights joins concurrent requests for one leaf, or one checkpoint.
 	flights singleflight.Group
 }
@@ -64,11 +73,23 @@ func NewProver(log *Log, client *RekorV1, history History) *Prover {
 	if err != nil {
 		panic(err) // the size is positive
 	}
-	return &Prover{log: log, client: client, history: history, proofs: proofs, prefixes: prefixes}
+	stored, err := lru.New[string, Checkpoint](maxStoredNotes)
+	if err != nil {
+		panic(err) // the size is positive
+	}
+	return &Prover{log: log, client: client, history: history, proofs: proofs, prefixes: prefixes, stored: stored}
 }
 
 // Log returns the log that this proves inclusion in.
 func (p *Prover) Log() *Log { return p.log }
+
+// String says which log this is and how far it is known, for messages.
+func (p *Prover) String() string {
+	if c := p.largest.Load(); c != nil {
+		return fmt.Sprintf("log %q (origin %s, size %d)", p.log.name, p.log.hostname, c.size)
+	}
+	return fmt.Sprintf("log %q (origin %s)", p.log.name, p.log.hostname)
+}
 
 // Prove returns the proof that the log holds an entry that says what claim says.
 // entry is what came with the signature, or nil when nothing did: then the log is
@@ -232,6 +253,9 @@ func (p *Prover) hold(ctx context.Context, checkpoint Checkpoint) error {
 	_, err := join(ctx, &p.flights, key, func(ctx context.Context) (struct{}, error) {
 		for range maxRaces {
 			err := p.compareAndSwap(ctx, checkpoint)
+			if err == nil {
+				p.see(checkpoint)
+			}
 			if !errors.Is(err, ErrConflict) {
 				return struct{}{}, err
 			}
@@ -239,6 +263,16 @@ func (p *Prover) hold(ctx context.Context, checkpoint Checkpoint) error {
 		return struct{}{}, fmt.Errorf("%w: its stored checkpoint keeps changing", ErrUnavailable)
 	})
 	return err
+}
+
+// see remembers the largest checkpoint for String.
+func (p *Prover) see(checkpoint Checkpoint) {
+	for {
+		largest := p.largest.Load()
+		if largest != nil && largest.size >= checkpoint.size || p.largest.CompareAndSwap(largest, &checkpoint) {
+			return
+		}
+	}
 }
 
 // compareAndSwap compares checkpoint with the stored one. A larger one replaces
@@ -256,7 +290,7 @@ func (p *Prover) compareAndSwap(ctx context.Context, checkpoint Checkpoint) erro
 		// First contact: trusted, and stored, so that it is the last time.
 		return p.advance(ctx, checkpoint, version)
 	}
-	stored, err := p.log.VerifyCheckpoint(signed)
+	stored, err := p.verifyStored(signed)
 	if err != nil {
 		return fmt.Errorf("%w: the stored checkpoint is not this log's, has its key or origin changed? %w", ErrInconsistent, err)
 	}
@@ -280,6 +314,18 @@ func (p *Prover) compareAndSwap(ctx context.Context, checkpoint Checkpoint) erro
 	}
 	p.prefixes.Add(prefixOf(checkpoint), struct{}{})
 	return nil
+}
+
+// verifyStored is Log.VerifyCheckpoint, once for a note.
+func (p *Prover) verifyStored(signed []byte) (Checkpoint, error) {
+	if known, ok := p.stored.Get(string(signed)); ok {
+		return known, nil
+	}
+	checkpoint, err := p.log.VerifyCheckpoint(signed)
+	if err == nil {
+		p.stored.Add(string(signed), checkpoint)
+	}
+	return checkpoint, err
 }
 
 // advance stores checkpoint and remembers that it was.

@@ -63,11 +63,11 @@ func proveIn(ctx context.Context, l *tlog.Prover, claim tlog.Claim, entries []*t
 	}
 	proof, err := l.Prove(ctx, claim, nil)
 	if errors.Is(err, tlog.ErrNotLogged) && len(entries) > 0 {
-		return tlog.Proof{}, reject(LogUnknown, "a valid signature was found, but its entry is in a log with ID %.64x; log %q (origin %s) has ID %x and does not hold it",
-			entries[0].LogID, l.Log().Name(), l.Log().Origin(), id)
+		return tlog.Proof{}, reject(LogUnknown, "a valid signature was found, but its entry is in a log with ID %.64x; %v has ID %x and does not hold it",
+			entries[0].LogID, l, id)
 	}
 	if errors.Is(err, tlog.ErrNotLogged) {
-		return tlog.Proof{}, reject(NotLogged, "a valid signature was found, but its entry is not in log %q (origin %s)", l.Log().Name(), l.Log().Origin())
+		return tlog.Proof{}, reject(NotLogged, "a valid signature was found, but its entry is not in %v", l)
 	}
 	return proof, err
 }
