@@ -33,7 +33,10 @@ func TestTheGateRefusesWhatALogAnswersWrongly(t *testing.T) {
 		"nothing":  {edit(func(object, object) {}), "", ""},
 		"the body": {edit(func(e, _ object) { e["body"] = changedText(e["body"]) }), "LogEntryMismatch", ""},
 		"the timestamp": {
-			edit(func(e, _ object) { v := asObject(e["verification"]); v["signedEntryTimestamp"] = changedText(v["signedEntryTimestamp"]) }),
+			edit(func(e, _ object) {
+				v := asObject(e["verification"])
+				v["signedEntryTimestamp"] = changedText(v["signedEntryTimestamp"])
+			}),
 			"TimestampInvalid", "did not sign it",
 		},
 		"a hash of the proof":   {edit(func(_, p object) { asList(p["hashes"])[0] = changedText(asList(p["hashes"])[0]) }), "InclusionProofInvalid", "it does not lead"},
@@ -133,9 +136,12 @@ func newLogProxy(t *testing.T, log stack.Log) *stack.Proxy {
 	return proxy
 }
 
+// entriesPath is what Rekor's questions for an entry begin with.
+const entriesPath = "/api/v1/log/entries/"
+
 // entries applies hook to questions for an entry, and to no others.
 func entries(hook stack.Hook) stack.Hook {
-	return stack.When(func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/api/v1/log/entries/") }, hook)
+	return stack.When(func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, entriesPath) }, hook)
 }
 
 // editedEntries changes the entry in each answer, and its proof.

@@ -18,6 +18,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
 	"github.com/countersign-dev/countersign/e2e/stack"
 )
 
@@ -25,6 +28,7 @@ import (
 var shared *stack.Stack
 
 func TestMain(m *testing.M) {
+	log.SetLogger(logr.Discard()) // what scenarios' clients would say is in their errors
 	code, err := runWithStack(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)

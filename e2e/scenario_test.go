@@ -164,6 +164,12 @@ func refused(t *testing.T, result stack.Result, reason string, says ...string) {
 	}
 }
 
+// shown is how messages name an image that is known by tag and digest.
+func shown(image stack.Image) string {
+	const algorithm, digits = len("sha256:"), 4
+	return image.Ref() + " (" + image.Digest[:algorithm+digits] + "…" + image.Digest[len(image.Digest)-digits:] + ")"
+}
+
 // imageOf is the image that the first container of a Pod runs.
 func imageOf(t *testing.T, namespace, pod string) string {
 	t.Helper()

@@ -69,7 +69,7 @@ func TestTheGateRefusesEntriesOfALogThatIsNotConfigured(t *testing.T) {
 			newPolicy(t, image.Registry+"/"+image.Repository, S(t).Key)
 			sign(t, image, tc)
 			refused(t, runPod(t, namespace, newName(t), image.Ref()), "LogUnknown",
-				"its entry is in a log with ID "+logID(t, other), `log "rekor" (origin `+S(t).Rekor.Hostname+`)`)
+				"its entry is in a log with ID "+logID(t, other), `log "rekor" (origin `+S(t).Rekor.Hostname)
 		})
 	}
 }

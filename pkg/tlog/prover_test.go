@@ -177,3 +177,26 @@ func TestErrorsTellTheKindsApart(t *testing.T) {
 		t.Errorf("%v is not ErrInconsistent", err)
 	}
 }
+
+func TestProverSaysHowFarTheLogIsKnown(t *testing.T) {
+	l, claims := logged(t, 9)
+	prover := tlog.NewProver(configured(t, l), nil, tlog.NewMemoryHistory())
+	if got, want := prover.String(), `log "corp" (origin rekor.example.test)`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	for _, step := range []struct {
+		size int
+		err  error
+		want string
+	}{
+		{size: 5, want: `log "corp" (origin rekor.example.test, size 5)`},
+		{size: 4, err: tlog.ErrUnavailable, want: `log "corp" (origin rekor.example.test, size 5)`},
+		{size: 9, err: tlog.ErrUnavailable, want: `log "corp" (origin rekor.example.test, size 5)`}, // nobody showed it
+	} {
+		_, err := prover.Prove(t.Context(), claims[0], l.Entry(0, step.size))
+		wantErr(t, err, step.err)
+		if got := prover.String(); got != step.want {
+			t.Errorf("after size %d: got %s, want %s", step.size, got, step.want)
+		}
+	}
+}

@@ -159,7 +159,7 @@ func TestEndlessDataEnds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			begin := time.Now()
 			want(t, w.verdict(t, test.signatures...), test.want)
-			if took := time.Since(begin); took > 20*time.Second {
+			if took := time.Since(begin); took > time.Minute {
 				t.Errorf("took %v", took)
 			}
 		})

@@ -1,0 +1,156 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package tlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// maxRaces bounds how often a lost compare-and-swap is tried again.
+const maxRaces = 16
+
+// prefix identifies a tree of one size.
+type prefix struct {
+	origin string
+	size   uint64
+	root   [32]byte
+}
+
+func prefixOf(c Checkpoint) prefix { return prefix{origin: c.origin, size: c.size, root: c.root} }
+
+// holdEmpty accepts a log that has no entries yet, and only if it never had any.
+// There is nothing to store: an empty tree is a prefix of every tree.
+func (p *Prover) holdEmpty(ctx context.Context, empty Checkpoint) error {
+	stored, _, err := p.history.Latest(ctx, empty.origin)
+	if err != nil {
+		return historyError(err)
+	}
+	if stored != nil {
+		return fmt.Errorf("%w: %q shows an empty log, and has had entries before", ErrInconsistent, empty.origin)
+	}
+	return nil
+}
+
+// hold returns nil when checkpoint belongs to the one history that this cluster
+// has seen of the log, and stores it there if it is the largest so far.
+func (p *Prover) hold(ctx context.Context, checkpoint Checkpoint) error {
+	key := fmt.Sprintf("checkpoint %s %d %x", checkpoint.origin, checkpoint.size, checkpoint.root)
+	_, err := join(ctx, &p.flights, key, func(ctx context.Context) (struct{}, error) {
+		for range maxRaces {
+			err := p.compareAndSwap(ctx, checkpoint)
+			if err == nil {
+				p.see(checkpoint)
+			}
+			if !errors.Is(err, ErrConflict) {
+				return struct{}{}, err
+			}
+		}
+		return struct{}{}, fmt.Errorf("%w: its stored checkpoint keeps changing", ErrUnavailable)
+	})
+	return err
+}
+
+// see remembers the largest checkpoint for String.
+func (p *Prover) see(checkpoint Checkpoint) {
+	for {
+		largest := p.largest.Load()
+		if largest != nil && largest.size >= checkpoint.size || p.largest.CompareAndSwap(largest, &checkpoint) {
+			return
+		}
+	}
+}
+
+// compareAndSwap compares checkpoint with the stored one. A larger one replaces
+// it, if the store still holds what was compared with; the size never goes down.
+//
+// Only what the store holds, or held, is remembered: a larger checkpoint that was
+// shown to extend the stored one and then lost the race to be stored may be a
+// fork of the one that won.
+func (p *Prover) compareAndSwap(ctx context.Context, checkpoint Checkpoint) error {
+	signed, version, err := p.history.Latest(ctx, checkpoint.origin)
+	if err != nil {
+		return historyError(err)
+	}
+	if signed == nil {
+		// First contact: trusted, and stored, so that it is the last time.
+		return p.advance(ctx, checkpoint, version)
+	}
+	stored, err := p.verifyStored(signed)
+	if err != nil {
+		return fmt.Errorf("%w: the stored checkpoint is not this log's, has its key or origin changed? %w", ErrInconsistent, err)
+	}
+	if stored.origin != checkpoint.origin {
+		return fmt.Errorf("%w: the checkpoint stored for %q is of %q", ErrInconsistent, checkpoint.origin, stored.origin)
+	}
+	switch {
+	case checkpoint.size == stored.size && checkpoint.root != stored.root:
+		return p.accuse(ctx, &InconsistencyError{A: stored, B: checkpoint})
+	case checkpoint.size > stored.size:
+		if err := p.showPrefix(ctx, stored, checkpoint); err != nil {
+			return err
+		}
+		return p.advance(ctx, checkpoint, version)
+	case checkpoint.size < stored.size && !p.prefixes.Contains(prefixOf(checkpoint)):
+		// What was shown once to be part of the history stays so as the
+		// history grows.
+		if err := p.showPrefix(ctx, checkpoint, stored); err != nil {
+			return err
+		}
+	}
+	p.prefixes.Add(prefixOf(checkpoint), struct{}{})
+	return nil
+}
+
+// verifyStored is Log.VerifyCheckpoint, once for a note.
+func (p *Prover) verifyStored(signed []byte) (Checkpoint, error) {
+	if known, ok := p.stored.Get(string(signed)); ok {
+		return known, nil
+	}
+	checkpoint, err := p.log.VerifyCheckpoint(signed)
+	if err == nil {
+		p.stored.Add(string(signed), checkpoint)
+	}
+	return checkpoint, err
+}
+
+// advance stores checkpoint and remembers that it was.
+func (p *Prover) advance(ctx context.Context, checkpoint Checkpoint, version string) error {
+	if err := p.history.Advance(ctx, checkpoint, version); err != nil {
+		return historyError(err)
+	}
+	p.prefixes.Add(prefixOf(checkpoint), struct{}{})
+	return nil
+}
+
+// showPrefix returns nil when the log shows that older is a prefix of newer, and
+// accuses it when it shows the opposite.
+func (p *Prover) showPrefix(ctx context.Context, older, newer Checkpoint) error {
+	if p.client == nil {
+		return fmt.Errorf("%w: nothing can show that size %d and size %d of %q are one history", ErrUnavailable, older.size, newer.size, newer.origin)
+	}
+	err := verifyPrefix(ctx, p.client, older, newer)
+	if proven, ok := errors.AsType[*InconsistencyError](err); ok {
+		return p.accuse(ctx, proven)
+	}
+	return err
+}
+
+// accuse records the evidence. That it could not be recorded changes nothing for
+// this request, which is denied in any case.
+func (p *Prover) accuse(ctx context.Context, evidence *InconsistencyError) error {
+	if err := p.history.Accuse(ctx, evidence.A, evidence.B); err != nil {
+		return fmt.Errorf("%w (and it could not be recorded: %w)", evidence, err)
+	}
+	return evidence
+}
+
+// historyError makes sure that a store that fails is told from a log that lies.
+func historyError(err error) error {
+	if err == nil || errors.Is(err, ErrInconsistent) || errors.Is(err, ErrConflict) || errors.Is(err, ErrUnavailable) {
+		return err
+	}
+	return fmt.Errorf("%w: its stored checkpoint cannot be read or written: %w", ErrUnavailable, err)
+}
