@@ -109,8 +109,7 @@ func TestALogThatFailsIsUnavailableNotAbsent(t *testing.T) {
 	namespace := newNamespace(t)
 	signed := pushImage(t, S(t).Registry)
 	sign(t, signed, stack.SignOptions{})
-	proxy := newLogProxy(t, S(t).Rekor)
-	newPolicy(t, signed.Registry+"/"+signed.Repository, S(t).Key, newLog(t, S(t).Rekor, proxy.URL))
+	genuine := storedEvidence(t, signed, stack.Legacy)
 	for what, hook := range map[string]stack.Hook{
 		"an internal error":           stack.Answer(http.StatusInternalServerError, "application/json", `{"code":500}`),
 		"a rate limit":                stack.Answer(http.StatusTooManyRequests, "text/plain", "slow down"),
@@ -118,12 +117,17 @@ func TestALogThatFailsIsUnavailableNotAbsent(t *testing.T) {
 		"a connection that is closed": stack.Drop(),
 	} {
 		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			proxy := newLogProxy(t, S(t).Rekor)
+			image := copyImage(t, signed, S(t).Registry)
+			genuine.layBeside(t, image)
+			newPolicy(t, image.Registry+"/"+image.Repository, S(t).Key, newLog(t, S(t).Rekor, proxy.URL))
 			proxy.SetHook(entries(hook))
-			refused(t, runPod(t, namespace, newName(t), signed.Ref()), "LogUnavailable")
+			refused(t, runPod(t, namespace, newName(t), image.Ref()), "LogUnavailable")
+			proxy.SetHook(nil)
+			admitted(t, runPod(t, namespace, newName(t), image.Ref()))
 		})
 	}
-	proxy.SetHook(nil)
-	admitted(t, runPod(t, namespace, "recovered", signed.Ref()))
 }
 
 func newLogProxy(t *testing.T, log stack.Log) *stack.Proxy {

@@ -102,6 +102,42 @@ func TestASignatureOfOneImageSaysNothingAboutAnother(t *testing.T) {
 	}
 }
 
+// TestAnEntryAboutAnotherSignatureProvesNothing: the signature is genuine and in no
+// log. Beside it lies the genuine entry of another one by the same key.
+// (GHSA-ccxc-vr6p-4858, GHSA-whqx-f9j3-ch6m.)
+func TestAnEntryAboutAnotherSignatureProvesNothing(t *testing.T) {
+	t.Parallel()
+	namespace := newNamespace(t)
+	for what, tc := range map[string]struct {
+		sign stack.SignOptions
+		move func(t *testing.T, from, to *evidence)
+	}{
+		"in a legacy signature": {stack.SignOptions{}, func(_ *testing.T, from, to *evidence) {
+			to.manifest.Layers[0].Annotations[bundleAnnotation] = from.manifest.Layers[0].Annotations[bundleAnnotation]
+		}},
+		"in a bundle": {bundleByV3(), func(t *testing.T, from, to *evidence) {
+			t.Helper()
+			entries := from.bundle(t).GetVerificationMaterial().GetTlogEntries()
+			to.editBundle(t, func(b *protobundle.Bundle) { b.GetVerificationMaterial().TlogEntries = entries })
+		}},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			logged, unlogged := pushImage(t, S(t).Registry), pushImage(t, S(t).Registry)
+			sign(t, logged, tc.sign)
+			o := tc.sign
+			o.NoUpload = true
+			sign(t, unlogged, o)
+			forged := storedEvidence(t, unlogged, tc.sign.Format)
+			tc.move(t, storedEvidence(t, logged, tc.sign.Format), forged)
+			image := copyImage(t, unlogged, S(t).Registry)
+			forged.layBeside(t, image)
+			newPolicy(t, image.Registry+"/"+image.Repository, S(t).Key)
+			refused(t, runPod(t, namespace, newName(t), image.Ref()), "LogEntryMismatch", "its body is not the one")
+		})
+	}
+}
+
 // TestTheGateRefusesALegacySignatureInWhichOneByteWasChanged lays changed copies
 // of one genuine signature beside copies of its image.
 func TestTheGateRefusesALegacySignatureInWhichOneByteWasChanged(t *testing.T) {
@@ -110,7 +146,10 @@ func TestTheGateRefusesALegacySignatureInWhichOneByteWasChanged(t *testing.T) {
 	sign(t, signed, stack.SignOptions{})
 	genuine := storedEvidence(t, signed, stack.Legacy)
 	editEntry := func(edit func(*rekorBundle)) func(*testing.T, *evidence) {
-		return func(t *testing.T, e *evidence) { e.editEntry(t, edit) }
+		return func(t *testing.T, e *evidence) {
+			t.Helper()
+			e.editEntry(t, edit)
+		}
 	}
 	judgeChanged(t, signed, genuine, map[string]change{
 		"nothing":               {func(*testing.T, *evidence) {}, "", ""},
@@ -139,7 +178,10 @@ func TestTheGateRefusesABundleInWhichOneByteWasChanged(t *testing.T) {
 	sign(t, signed, bundleByV3())
 	genuine := storedEvidence(t, signed, stack.Bundle)
 	edit := func(edit func(*protobundle.Bundle)) func(*testing.T, *evidence) {
-		return func(t *testing.T, e *evidence) { e.editBundle(t, edit) }
+		return func(t *testing.T, e *evidence) {
+			t.Helper()
+			e.editBundle(t, edit)
+		}
 	}
 	entry := func(change func(*rekorv1.TransparencyLogEntry)) func(*testing.T, *evidence) {
 		return edit(func(b *protobundle.Bundle) { change(b.GetVerificationMaterial().GetTlogEntries()[0]) })
