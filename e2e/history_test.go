@@ -81,9 +81,13 @@ func TestTheHistoryOfALogNeverGoesBackUnderRace(t *testing.T) {
 		return obj.Status.Checkpoint.Size
 	}
 	var group sync.WaitGroup
+	var object v1alpha1.TransparencyLog
+	if err := c.Get(t.Context(), client.ObjectKey{Name: name}, &object); err != nil {
+		t.Fatal(err)
+	}
 	histories := make([]*trust.StatusHistory, replicas)
 	for i := range histories {
-		histories[i] = trust.NewStatusHistory(name, c, c, c.Status())
+		histories[i] = trust.NewStatusHistory(&object, c, c, c.Status())
 	}
 	for w := range writers {
 		group.Go(func() {

@@ -50,7 +50,7 @@ func newReplica(t *testing.T, objects ...client.Object) *replica {
 	config := Config{
 		Policies: policy.NewSet(),
 		Secrets:  secrets,
-		Logs: trust.NewLogs(func(log string) tlog.History {
+		Logs: trust.NewLogs(func(log *v1alpha1.TransparencyLog) tlog.History {
 			return trust.NewStatusHistory(log, c, c, c.Status())
 		}, secrets),
 	}

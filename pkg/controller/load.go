@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
@@ -25,8 +26,8 @@ import (
 //
 // It always loads everything: policies depend on logs and both on Secrets, there
 // are few of them, and changes are rare. So there is one order, one result, and
-// no way for a change of one to be missed by another. Status is not looked at, so
-// that a log that grows causes nothing.
+// no way for a change of one to be missed by another. Of status, only
+// whether a log was caught lying is looked at, so that a log that grows causes nothing.
 type loader struct {
 	reader client.Reader
 	config Config
@@ -46,7 +47,7 @@ func (l *loader) setup(m ctrl.Manager) error {
 	everyReplica := false
 	return ctrl.NewControllerManagedBy(m).Named("loader").
 		Watches(&v1alpha1.ClusterImagePolicy{}, enqueue, builder.WithPredicates(specChanged())).
-		Watches(&v1alpha1.TransparencyLog{}, enqueue, builder.WithPredicates(specChanged())).
+		Watches(&v1alpha1.TransparencyLog{}, enqueue, builder.WithPredicates(predicate.Or(specChanged(), accusationChanged()))).
 		Watches(&corev1.Secret{}, enqueue).
 		// In an empty cluster no watch ever says anything.
 		WatchesRawSource(once(everything())).

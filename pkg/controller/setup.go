@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cluster"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
 	"github.com/countersign-dev/countersign/pkg/tlog"
 	"github.com/countersign-dev/countersign/pkg/trust"
 	"github.com/countersign-dev/countersign/policy"
@@ -58,7 +59,7 @@ func Setup(m ctrl.Manager, config Config) (*Readiness, error) {
 // objects, and the Secrets of countersign's own namespace.
 func NewTrust(c cluster.Cluster, namespace string) (*trust.Logs, *trust.NamespaceSecrets) {
 	secrets := trust.NewNamespaceSecrets(c.GetClient(), namespace)
-	history := func(log string) tlog.History {
+	history := func(log *v1alpha1.TransparencyLog) tlog.History {
 		return trust.NewStatusHistory(log, c.GetClient(), c.GetAPIReader(), c.GetClient().Status())
 	}
 	return trust.NewLogs(history, secrets), secrets

@@ -48,18 +48,15 @@ func (h *brokenHistory) Accuse(ctx context.Context, a, b tlog.Checkpoint) error 
 	return h.MemoryHistory.Accuse(ctx, a, b)
 }
 
-func TestFirstContactIsTrustedAndStored(t *testing.T) {
+func TestFirstContactIsWithTheLogItself(t *testing.T) {
 	l, claims := logged(t, 5)
 	server, history := serve(t, l), tlog.NewMemoryHistory()
 	prover := online(t, l, server, history)
 	if _, err := prover.Prove(t.Context(), claims[0], l.Entry(0, 3)); err != nil {
 		t.Fatal(err)
 	}
-	if got := storedSize(t, l, history); got != 3 {
-		t.Errorf("stored size is %d, want 3", got)
-	}
-	if got := server.Requests.Load(); got != 0 {
-		t.Errorf("%d requests were made for what came with the signature", got)
+	if got := storedSize(t, l, history); got != 5 {
+		t.Errorf("stored size is %d, want the log's own, 5", got)
 	}
 	note, _, _ := history.Latest(t.Context(), l.Origin())
 	if _, err := configured(t, l).VerifyCheckpoint(note); err != nil {
@@ -67,10 +64,114 @@ func TestFirstContactIsTrustedAndStored(t *testing.T) {
 	}
 }
 
+func TestFirstContactWithoutALogIsWithWhatCameAlong(t *testing.T) {
+	l, claims := logged(t, 5)
+	history := tlog.NewMemoryHistory()
+	if _, err := tlog.NewProver(configured(t, l), nil, history).Prove(t.Context(), claims[0], l.Entry(0, 3)); err != nil {
+		t.Fatal(err)
+	}
+	if got := storedSize(t, l, history); got != 3 {
+		t.Errorf("stored size is %d, want 3", got)
+	}
+}
+
+// TestInventedTrees: whoever has the log's key can sign a tree that the log has never
+// heard of. It is no first contact.
+func TestInventedTrees(t *testing.T) {
+	for name, history := range map[string]func(*tlogtest.Log) tlog.History{
+		"beside the log's history":  func(l *tlogtest.Log) tlog.History { return seeded(l, 40) },
+		"before anything is stored": func(*tlogtest.Log) tlog.History { return tlog.NewMemoryHistory() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, claims := logged(t, 40)
+			invented := l.Fork(0)
+			invented.TreeID = 1
+			invented.Append(bodyOf(t, claims[3]))
+			stored := history(l)
+			_, err := online(t, l, serve(t, l), stored).Prove(t.Context(), claims[3], invented.Entry(0, 1))
+			wantErr(t, err, tlog.ErrInconsistent)
+			if note, _, err := stored.Latest(t.Context(), invented.Origin()); note != nil || err != nil {
+				t.Errorf("the invented tree was stored: %s %v", note, err)
+			}
+		})
+	}
+}
+
+func TestInactiveTreesThatTheLogListsAreKnown(t *testing.T) {
+	old, claims := logged(t, 7)
+	active := old.Fork(0)
+	active.TreeID++
+	active.Grow(3)
+	server, history := serve(t, active), tlog.NewMemoryHistory()
+	server.Retire(old)
+	if _, err := online(t, active, server, history).Prove(t.Context(), claims[2], old.Entry(2, 7)); err != nil {
+		t.Fatal(err)
+	}
+	if got := storedSize(t, old, history); got != 7 {
+		t.Errorf("stored size of the inactive tree is %d, want 7", got)
+	}
+}
+
+// TestResetForgets: what a log showed before it was caught does not outlive the
+// operator's reset.
+func TestResetForgets(t *testing.T) {
+	honest, _ := logged(t, 10)
+	fork := honest.Fork(5)
+	forked := extend(t, fork, 5, "forked")
+	server := serve(t, fork)
+	history := &resettable{MemoryHistory: tlog.NewMemoryHistory()}
+	prover := online(t, honest, server, history)
+	if _, err := prover.Prove(t.Context(), forked[0], fork.Promise(5)); err != nil {
+		t.Fatal(err)
+	}
+	server.Show(honest, 0)
+	if _, err := prover.Poll(t.Context()); !errors.Is(err, tlog.ErrInconsistent) {
+		t.Fatalf("two trees of one size: got %v, want ErrInconsistent", err)
+	}
+	history.MemoryHistory = seeded(honest, 10)
+	for name, entry := range map[string]*tlog.Entry{
+		"an entry that was proven": fork.Promise(5), "one that was not": fork.Promise(7), "a proof": fork.Entry(5, 10),
+	} {
+		claim := forked[0]
+		if name == "one that was not" {
+			claim = forked[2]
+		}
+		if proof, err := prover.Prove(t.Context(), claim, entry); err == nil {
+			t.Errorf("%s of the fork counts after the reset: %v", name, proof)
+		}
+	}
+}
+
+// TestStoreThatGoesBackForgets: a reset that this replica did not see happen.
+func TestStoreThatGoesBackForgets(t *testing.T) {
+	honest, _ := logged(t, 9)
+	fork := honest.Fork(5)
+	forked := extend(t, fork, 5, "forked")
+	server := serve(t, fork)
+	history := &resettable{MemoryHistory: tlog.NewMemoryHistory()}
+	prover := online(t, honest, server, history)
+	if _, err := prover.Prove(t.Context(), forked[0], fork.Promise(5)); err != nil {
+		t.Fatal(err)
+	}
+	server.Show(honest, 0)
+	history.MemoryHistory = seeded(honest, 9)
+	if proof, err := prover.Prove(t.Context(), forked[0], fork.Promise(5)); err == nil {
+		t.Errorf("an entry of the fork counts after the reset: %v", proof)
+	}
+}
+
+// resettable is a history that an operator can replace.
+type resettable struct{ *tlog.MemoryHistory }
+
 func TestHistoryMovesForwardOnly(t *testing.T) {
 	l, claims := logged(t, 30)
 	server, history := serve(t, l), tlog.NewMemoryHistory()
 	prover := online(t, l, server, history)
+	server.Show(l, 10)
+	if _, err := prover.Poll(t.Context()); err != nil { // first contact
+		t.Fatal(err)
+	}
+	server.Show(l, 0)
 	var proofs proofRequests
 	proofs.watch(server)
 	for _, step := range []struct {
@@ -177,8 +278,8 @@ func TestCachedProofsStopCountingWhenTheLogIsAccused(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := server.Requests.Load(); got != 1 {
-		t.Errorf("%d requests for one entry, want 1", got)
+	if got := server.Requests.Load(); got != 2 {
+		t.Errorf("%d requests for first contact and one entry, want 2", got)
 	}
 	fork := l.Fork(4)
 	fork.Grow(4)

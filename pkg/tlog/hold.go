@@ -24,9 +24,9 @@ func prefixOf(c Checkpoint) prefix { return prefix{origin: c.origin, size: c.siz
 // holdEmpty accepts a log that has no entries yet, and only if it never had any.
 // There is nothing to store: an empty tree is a prefix of every tree.
 func (p *Prover) holdEmpty(ctx context.Context, empty Checkpoint) error {
-	stored, _, err := p.history.Latest(ctx, empty.origin)
+	stored, _, err := p.latest(ctx, empty.origin)
 	if err != nil {
-		return historyError(err)
+		return err
 	}
 	if stored != nil {
 		return fmt.Errorf("%w: %q shows an empty log, and has had entries before", ErrInconsistent, empty.origin)
@@ -70,13 +70,12 @@ func (p *Prover) see(checkpoint Checkpoint) {
 // shown to extend the stored one and then lost the race to be stored may be a
 // fork of the one that won.
 func (p *Prover) compareAndSwap(ctx context.Context, checkpoint Checkpoint) error {
-	signed, version, err := p.history.Latest(ctx, checkpoint.origin)
+	signed, version, err := p.latest(ctx, checkpoint.origin)
 	if err != nil {
-		return historyError(err)
+		return err
 	}
 	if signed == nil {
-		// First contact: trusted, and stored, so that it is the last time.
-		return p.advance(ctx, checkpoint, version)
+		return p.firstContact(ctx, checkpoint, version)
 	}
 	stored, err := p.verifyStored(signed)
 	if err != nil {
@@ -102,6 +101,71 @@ func (p *Prover) compareAndSwap(ctx context.Context, checkpoint Checkpoint) erro
 	}
 	p.prefixes.Add(prefixOf(checkpoint), struct{}{})
 	return nil
+}
+
+// firstContact stores the first checkpoint of a tree. It is trusted on first use,
+// and it is the log's own word, never that of a signature's checkpoint: whoever
+// stole the log's key could otherwise invent a tree that the log itself has never
+// heard of. checkpoint is then held against what was stored, as any other.
+//
+// Without a log to ask there is only checkpoint to go by.
+func (p *Prover) firstContact(ctx context.Context, checkpoint Checkpoint, version string) error {
+	if p.client == nil {
+		return p.advance(ctx, checkpoint, version)
+	}
+	notes, err := p.client.shards(ctx)
+	if errors.Is(err, errRefused) {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	if err != nil {
+		return err
+	}
+	for _, note := range notes {
+		shown, err := p.log.VerifyCheckpoint(note)
+		if err != nil || shown.origin != checkpoint.origin {
+			continue
+		}
+		if err := p.advance(ctx, shown, version); err != nil {
+			return err
+		}
+		return ErrConflict // the store has changed: compare again
+	}
+	return fmt.Errorf("%w: the log does not know of a tree %q", ErrInconsistent, checkpoint.origin)
+}
+
+// latest is History.Latest. What this Prover remembers was shown by a log that was
+// believed, and stands in the way of an operator's reset: it is forgotten when the
+// log is found to lie, and when the stored tree is not the one that was there.
+func (p *Prover) latest(ctx context.Context, origin string) (note []byte, version string, err error) {
+	note, version, err = p.history.Latest(ctx, origin)
+	if errors.Is(err, ErrInconsistent) {
+		p.forget()
+	}
+	if err != nil {
+		return nil, "", historyError(err)
+	}
+	if stored, err := p.verifyStored(note); note != nil && err == nil && p.wentBack(stored) {
+		p.forget()
+	}
+	return note, version, nil
+}
+
+// wentBack reports whether the store holds a smaller tree than before, or another
+// one of the same size: only an operator's reset does that. It remembers what the
+// store holds.
+func (p *Prover) wentBack(stored Checkpoint) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before, known := p.seen[stored.origin]
+	p.seen[stored.origin] = stored
+	return known && (stored.size < before.size || stored.size == before.size && stored.root != before.root)
+}
+
+// forget drops everything that was proven.
+func (p *Prover) forget() {
+	p.proofs.Purge()
+	p.prefixes.Purge()
+	p.largest.Store(nil)
 }
 
 // verifyStored is Log.VerifyCheckpoint, once for a note.
@@ -141,6 +205,7 @@ func (p *Prover) showPrefix(ctx context.Context, older, newer Checkpoint) error 
 // accuse records the evidence. That it could not be recorded changes nothing for
 // this request, which is denied in any case.
 func (p *Prover) accuse(ctx context.Context, evidence *InconsistencyError) error {
+	p.forget()
 	if err := p.history.Accuse(ctx, evidence.A, evidence.B); err != nil {
 		return fmt.Errorf("%w (and it could not be recorded: %w)", evidence, err)
 	}

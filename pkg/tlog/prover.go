@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -37,6 +38,9 @@ type Prover struct {
 	proofs *lru.Cache[[32]byte, Proof]
 	// prefixes holds checkpoints that were shown to be part of the history.
 	prefixes *lru.Cache[prefix, struct{}]
+	// seen is what the store held last, by origin.
+	mu   sync.Mutex
+	seen map[string]Checkpoint
 	// largest is the largest checkpoint that this Prover held against the
 	// history, for people to read.
 	largest atomic.Pointer[Checkpoint]
@@ -62,7 +66,7 @@ func NewProver(log *Log, client *RekorV1, history History) *Prover {
 	if err != nil {
 		panic(err) // the size is positive
 	}
-	return &Prover{log: log, client: client, history: history, proofs: proofs, prefixes: prefixes, stored: stored}
+	return &Prover{log: log, client: client, history: history, proofs: proofs, prefixes: prefixes, stored: stored, seen: map[string]Checkpoint{}}
 }
 
 // Log returns the log that this proves inclusion in.
@@ -99,10 +103,12 @@ func (p *Prover) Prove(ctx context.Context, claim Claim, entry *Entry) (Proof, e
 	if known, ok := p.proofs.Get(leaf); ok {
 		// A log that was caught lying proves nothing any more, not even what
 		// it proved before.
-		if _, _, err := p.history.Latest(ctx, known.checkpoint.origin); err != nil {
-			return Proof{}, historyError(err)
+		if _, _, err := p.latest(ctx, known.checkpoint.origin); err != nil {
+			return Proof{}, err
 		}
-		return known, nil
+		if p.proofs.Contains(leaf) { // and was not forgotten just now
+			return known, nil
+		}
 	}
 	if _, derived := claim.body(); !derived && len(entry.SignedEntryTimestamp) == 0 {
 		// The body has a part that anybody can choose. Without the log's promise

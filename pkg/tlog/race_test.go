@@ -170,7 +170,7 @@ func TestConcurrentRequestsAreJoined(t *testing.T) {
 	l, claims := logged(t, 6)
 	server := serve(t, l)
 	asked, release := stalled(t, server)
-	prover := online(t, l, server, tlog.NewMemoryHistory())
+	prover := online(t, l, server, seeded(l, 6))
 
 	impatient, cancel := context.WithCancelCause(t.Context())
 	gaveUp := make(chan error, 1)

@@ -57,15 +57,39 @@ func NewRekorV1(base *url.URL, client *http.Client) (*RekorV1, error) {
 	return &RekorV1{base: base, http: &own}, nil
 }
 
-// latest returns the signed note of the active shard's latest checkpoint.
-func (r *RekorV1) latest(ctx context.Context) ([]byte, error) {
-	var info struct {
+// maxShards bounds the trees of one log.
+const maxShards = 64
+
+// shards returns the signed note of the latest checkpoint of each of the log's
+// trees, the active one's first.
+func (r *RekorV1) shards(ctx context.Context) ([][]byte, error) {
+	type tree struct {
 		SignedTreeHead string `json:"signedTreeHead"`
+	}
+	var info struct {
+		tree
+		InactiveShards []tree `json:"inactiveShards"`
 	}
 	if err := r.get(ctx, "api/v1/log", nil, &info); err != nil {
 		return nil, err
 	}
-	return []byte(info.SignedTreeHead), nil
+	if len(info.InactiveShards) > maxShards {
+		return nil, fmt.Errorf("%w: the log says that it has %d inactive trees", ErrLimit, len(info.InactiveShards))
+	}
+	notes := [][]byte{[]byte(info.SignedTreeHead)}
+	for _, shard := range info.InactiveShards {
+		notes = append(notes, []byte(shard.SignedTreeHead))
+	}
+	return notes, nil
+}
+
+// latest returns the signed note of the active tree's latest checkpoint.
+func (r *RekorV1) latest(ctx context.Context) ([]byte, error) {
+	notes, err := r.shards(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return notes[0], nil
 }
 
 // consistencyProof implements consistencyProver.

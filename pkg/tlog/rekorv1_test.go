@@ -150,7 +150,7 @@ func TestAnswersOfALog(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := serve(t, l)
 			server.Intercept(func(w http.ResponseWriter, _ *http.Request) bool { test.answer(w); return true })
-			proof, err := online(t, l, server, tlog.NewMemoryHistory()).Prove(t.Context(), claims[index], l.Promise(index))
+			proof, err := online(t, l, server, seeded(l, l.Size())).Prove(t.Context(), claims[index], l.Promise(index))
 			wantErr(t, err, test.err)
 			if test.err != nil && (proof != tlog.Proof{}) {
 				t.Errorf("an error comes with a proof: %v", proof)

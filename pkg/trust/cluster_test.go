@@ -78,12 +78,12 @@ func (c *cluster) object() *v1alpha1.TransparencyLog {
 }
 
 func (c *cluster) history() *StatusHistory {
-	return NewStatusHistory(logName, c, c, c.Status())
+	return NewStatusHistory(c.object(), c, c, c.Status())
 }
 
 // behind returns a history whose cache shows the object as it is now, for ever.
 func (c *cluster) behind() *StatusHistory {
-	return NewStatusHistory(logName, frozen{c, c.object()}, c, c.Status())
+	return NewStatusHistory(c.object(), frozen{c, c.object()}, c, c.Status())
 }
 
 // frozen is an informer cache that lags.

@@ -31,7 +31,10 @@ const maxWrites = 8
 // that the API server refuses it if anything changed in between. Safe for
 // concurrent use, in one process and in many.
 type StatusHistory struct {
-	log    string
+	log string
+	// uid tells the object from one of the same name that replaced it: what
+	// was verified under the old one's key has no place in the new one.
+	uid    types.UID
 	cached client.Reader
 	live   client.Reader
 	status client.SubResourceWriter
@@ -49,11 +52,11 @@ type StatusHistory struct {
 	unrecorded *tlog.InconsistencyError
 }
 
-// NewStatusHistory returns the history of the TransparencyLog named log. cached
+// NewStatusHistory returns the history of the TransparencyLog log. cached
 // reads from the informer cache and live from the API server; status writes the
 // status subresource.
-func NewStatusHistory(log string, cached, live client.Reader, status client.SubResourceWriter) *StatusHistory {
-	return &StatusHistory{log: log, cached: cached, live: live, status: status, now: time.Now, writing: make(chan struct{}, 1)}
+func NewStatusHistory(log *v1alpha1.TransparencyLog, cached, live client.Reader, status client.SubResourceWriter) *StatusHistory {
+	return &StatusHistory{log: log.Name, uid: log.UID, cached: cached, live: live, status: status, now: time.Now, writing: make(chan struct{}, 1)}
 }
 
 // Latest implements tlog.History. The version names the object and the stored
@@ -206,8 +209,15 @@ func (h *StatusHistory) read(ctx context.Context, reader client.Reader) (*v1alph
 	if err := reader.Get(ctx, types.NamespacedName{Name: h.log}, &obj); err != nil {
 		return nil, h.unavailable("reading", err)
 	}
+	if obj.UID != h.uid {
+		return nil, h.unavailable("reading", errReplaced)
+	}
 	return &obj, nil
 }
+
+// errReplaced: another object has the name now. Whoever loads it makes it a history
+// of its own.
+var errReplaced = errors.New("the object was deleted and created anew")
 
 func (h *StatusHistory) unavailable(doing string, err error) error {
 	return fmt.Errorf("%w: %s the status of TransparencyLog %q: %w", tlog.ErrUnavailable, doing, h.log, err)
@@ -226,8 +236,8 @@ func (h *StatusHistory) setSeen(obj *v1alpha1.TransparencyLog) {
 func (h *StatusHistory) isBehind(obj *v1alpha1.TransparencyLog) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.seen == nil || h.seen.UID != obj.UID {
-		return h.seen != nil
+	if h.seen == nil {
+		return false
 	}
 	if h.seen.Status.Inconsistency != nil && obj.Status.Inconsistency == nil {
 		return true

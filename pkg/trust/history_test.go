@@ -90,17 +90,6 @@ func TestHistoryRefusesADecisionThatIsOutOfDate(t *testing.T) {
 				t.Fatal(err)
 			}
 		},
-		"the object was deleted and created anew": func(t *testing.T, c *cluster) {
-			t.Helper()
-			old := c.object()
-			if err := c.Delete(t.Context(), old); err != nil {
-				t.Fatal(err)
-			}
-			replacement := &v1alpha1.TransparencyLog{ObjectMeta: metav1.ObjectMeta{Name: logName, UID: "2"}}
-			if err := c.Create(t.Context(), replacement); err != nil {
-				t.Fatal(err)
-			}
-		},
 	}
 	for name, meanwhile := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -116,6 +105,33 @@ func TestHistoryRefusesADecisionThatIsOutOfDate(t *testing.T) {
 				t.Errorf("Advance = %v; want ErrConflict", err)
 			}
 		})
+	}
+}
+
+// TestHistoryIsOfOneObject: a prover that still has the old key must not write what it
+// verified into the object that replaced its own.
+func TestHistoryIsOfOneObject(t *testing.T) {
+	c, log := newCluster(t), grown(20)
+	h := c.history()
+	_, version, err := h.Latest(t.Context(), log.Origin())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Delete(t.Context(), c.object()); err != nil {
+		t.Fatal(err)
+	}
+	replacement := &v1alpha1.TransparencyLog{ObjectMeta: metav1.ObjectMeta{Name: logName, UID: "2"}}
+	if err := c.Create(t.Context(), replacement); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Advance(t.Context(), checkpointOf(t, log, 6), version); !errors.Is(err, tlog.ErrUnavailable) {
+		t.Errorf("Advance = %v; want ErrUnavailable", err)
+	}
+	if err := h.Accuse(t.Context(), checkpointOf(t, log, 6), checkpointOf(t, log, 7)); !errors.Is(err, tlog.ErrUnavailable) {
+		t.Errorf("Accuse = %v; want ErrUnavailable", err)
+	}
+	if status := c.object().Status; status.Checkpoint != nil || status.Inconsistency != nil {
+		t.Errorf("the new object's history is %+v", status)
 	}
 }
 
@@ -248,7 +264,7 @@ func TestHistoryTellsAStoreThatFailsFromALogThatLies(t *testing.T) {
 	if err := advance(t, c.history(), checkpointOf(t, log, 5)); !errors.Is(err, tlog.ErrUnavailable) {
 		t.Errorf("Advance = %v; want ErrUnavailable", err)
 	}
-	gone := NewStatusHistory("another", c, c, c.Status())
+	gone := NewStatusHistory(&v1alpha1.TransparencyLog{ObjectMeta: metav1.ObjectMeta{Name: "another"}}, c, c, c.Status())
 	if _, _, err := gone.Latest(t.Context(), log.Origin()); !errors.Is(err, tlog.ErrUnavailable) {
 		t.Errorf("Latest of an object that does not exist = %v; want ErrUnavailable", err)
 	}

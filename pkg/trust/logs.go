@@ -25,7 +25,7 @@ import (
 // verifies inclusion in it. A prover, with all that it remembers, is kept for as
 // long as what it was made from is unchanged. Safe for concurrent use.
 type Logs struct {
-	history func(logName string) tlog.History
+	history func(*v1alpha1.TransparencyLog) tlog.History
 	secrets SecretReader
 	http    *http.Client
 
@@ -52,12 +52,16 @@ type material struct {
 	url    string
 	origin string
 	key    string
+	// accused is set while an inconsistency is on record. It is not needed to
+	// make a prover: it makes that of a log that was caught, with all that it
+	// remembers, end when the operator has taken the evidence away.
+	accused bool
 }
 
-// NewLogs returns an empty index. history gives the history of the log with a
-// name; it is called once for each prover that is made. Keys that objects do not
+// NewLogs returns an empty index. history gives the history of a log; it is called
+// once for each prover that is made. Keys that objects do not
 // hold themselves are read from secrets.
-func NewLogs(history func(logName string) tlog.History, secrets SecretReader) *Logs {
+func NewLogs(history func(*v1alpha1.TransparencyLog) tlog.History, secrets SecretReader) *Logs {
 	return &Logs{
 		history: history,
 		secrets: secrets,
@@ -94,7 +98,7 @@ func (l *Logs) Set(ctx context.Context, obj *v1alpha1.TransparencyLog) error {
 		next.prover = previous.prover
 	}
 	if next.err == nil && next.prover == nil {
-		next.prover, next.err = l.newProver(obj.Name, next.material)
+		next.prover, next.err = l.newProver(obj, next.material)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -130,16 +134,18 @@ func (l *Logs) configure(ctx context.Context, obj *v1alpha1.TransparencyLog) con
 		url:    obj.Spec.URLs[0],
 		origin: obj.Spec.Origin,
 		key:    string(key),
+
+		accused: obj.Status.Inconsistency != nil,
 	}
 	return configured
 }
 
-func (l *Logs) newProver(name string, from material) (*tlog.Prover, error) {
+func (l *Logs) newProver(obj *v1alpha1.TransparencyLog, from material) (*tlog.Prover, error) {
 	key, err := ParseLogKey([]byte(from.key))
 	if err != nil {
 		return nil, fmt.Errorf("publicKey: %w", err)
 	}
-	log, err := tlog.NewLog(name, from.origin, key)
+	log, err := tlog.NewLog(obj.Name, from.origin, key)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +157,7 @@ func (l *Logs) newProver(name string, from material) (*tlog.Prover, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tlog.NewProver(log, rekor, l.history(name)), nil
+	return tlog.NewProver(log, rekor, l.history(obj)), nil
 }
 
 // Delete forgets the log of that name.

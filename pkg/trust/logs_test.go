@@ -54,7 +54,7 @@ func object(t *testing.T, edits ...func(*v1alpha1.TransparencyLog)) *v1alpha1.Tr
 }
 
 func memoryLogs(secrets SecretReader) *Logs {
-	return NewLogs(func(string) tlog.History { return tlog.NewMemoryHistory() }, secrets)
+	return NewLogs(func(*v1alpha1.TransparencyLog) tlog.History { return tlog.NewMemoryHistory() }, secrets)
 }
 
 func TestAProverIsKeptWhileNothingThatMattersChanges(t *testing.T) {
@@ -70,7 +70,10 @@ func TestAProverIsKeptWhileNothingThatMattersChanges(t *testing.T) {
 		"URL":            {func(l *v1alpha1.TransparencyLog) { l.Spec.URLs = []string{"https://other.test"} }, false},
 		"origin":         {func(l *v1alpha1.TransparencyLog) { l.Spec.Origin = "other.test" }, false},
 		"another object": {func(l *v1alpha1.TransparencyLog) { l.UID = "2" }, false},
-		"the log's key":  {func(l *v1alpha1.TransparencyLog) { l.Spec.PublicKey = object(t).Spec.PublicKey }, false},
+		"a log that was caught lying": {func(l *v1alpha1.TransparencyLog) {
+			l.Status.Inconsistency = &v1alpha1.LogInconsistency{}
+		}, false},
+		"the log's key": {func(l *v1alpha1.TransparencyLog) { l.Spec.PublicKey = object(t).Spec.PublicKey }, false},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

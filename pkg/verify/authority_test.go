@@ -141,6 +141,7 @@ func TestOutageBeatsRejection(t *testing.T) {
 	unknowable := w.legacy()
 	ofB := w.signer.LoggedLegacy(w.log, []byte(simple(imageB)))
 	proven, _ := w.bundle()
+	want(t, w.verdict(t, proven.Verify()), verified) // first contact with the log
 	forged := unknowable
 	forged.RekorBundle = strings.Replace(forged.RekorBundle, `"integratedTime":17`, `"integratedTime":18`, 1)
 	w.server.Close()

@@ -23,6 +23,7 @@ type Server struct {
 	mu        sync.Mutex
 	log       *Log
 	size      int // 0: as large as the log is
+	retired   []*Log
 	intercept func(http.ResponseWriter, *http.Request) bool
 }
 
@@ -51,6 +52,29 @@ func (s *Server) Show(log *Log, size int) {
 	s.log, s.size = log, size
 }
 
+// Retire makes the server list log as an inactive shard, and serve its entries no
+// more than before.
+func (s *Server) Retire(log *Log) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.retired = append(s.retired, log)
+}
+
+func (s *Server) inactiveShards() []map[string]any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var shards []map[string]any
+	for _, log := range s.retired {
+		shards = append(shards, map[string]any{
+			"rootHash":       hex.EncodeToString(log.Root(log.Size())),
+			"signedTreeHead": log.Checkpoint(log.Size()),
+			"treeID":         strconv.FormatInt(log.TreeID, 10),
+			"treeSize":       log.Size(),
+		})
+	}
+	return shards
+}
+
 // Intercept makes the server call fn for each request; fn returns whether it has
 // answered it. Nil ends that.
 func (s *Server) Intercept(fn func(http.ResponseWriter, *http.Request) bool) {
@@ -72,7 +96,7 @@ func (s *Server) state() (*Log, int, func(http.ResponseWriter, *http.Request) bo
 func (s *Server) info(w http.ResponseWriter, _ *http.Request) {
 	log, size, _ := s.state()
 	answer(w, map[string]any{
-		"inactiveShards": nil,
+		"inactiveShards": s.inactiveShards(),
 		"rootHash":       hex.EncodeToString(log.Root(size)),
 		"signedTreeHead": log.Checkpoint(size),
 		"treeID":         strconv.FormatInt(log.TreeID, 10),
