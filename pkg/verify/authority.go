@@ -10,6 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sigstore/sigstore-go/pkg/root"
+
 	"github.com/countersign-dev/countersign/pkg/tlog"
 )
 
@@ -20,6 +22,17 @@ type Authority struct {
 	Name string
 	// Keys are alternatives: a signature by one of them is enough.
 	Keys []Key
+	// Keyless is who may sign with a certificate. Keys and Keyless exclude each
+	// other.
+	Keyless *Keyless
+	// TimestampRoot holds the authorities of which one must have stamped the
+	// signature. It adds a requirement: it never replaces the log.
+	TimestampRoot root.TrustedMaterial
+	// Annotations are claims that the signature must carry, beside its image.
+	Annotations map[string]string
+	// Format is the storage format that counts: "legacy", "bundle", or "" for
+	// both.
+	Format string
 	// Logs are the logs that count. Empty is allowed only with InsecureIgnoreTlog.
 	Logs []*tlog.Prover
 	// LogThreshold is how many logs with distinct keys must prove inclusion. 0
@@ -33,10 +46,25 @@ type Authority struct {
 // or nothing at all.
 func (a *Authority) Validate() error {
 	switch {
+	case a.Keyless != nil && len(a.Keys) > 0:
+		return errors.New("key and keyless exclude each other")
+	case a.Keyless != nil:
+		if err := a.Keyless.validate(); err != nil {
+			return err
+		}
 	case len(a.Keys) == 0:
 		return errors.New("authority has no key")
 	case slices.ContainsFunc(a.Keys, func(k Key) bool { return k.verifier == nil }):
 		return errors.New("authority has a key that was not parsed")
+	}
+	if a.TimestampRoot != nil && len(a.TimestampRoot.TimestampingAuthorities()) == 0 {
+		return errors.New("the trust root for timestamps has no timestamp authority")
+	}
+	return a.validateLogs()
+}
+
+func (a *Authority) validateLogs() error {
+	switch {
 	case a.InsecureIgnoreTlog && len(a.Logs) > 0:
 		return errors.New("insecureIgnoreTlog and logs exclude each other")
 	case a.InsecureIgnoreTlog:
@@ -99,8 +127,15 @@ func (a *Authority) verifyOne(ctx context.Context, digest string, s Signature) (
 	if err != nil {
 		return verdictOf(err)
 	}
+	if a.Format != "" && a.Format != c.format {
+		return Rejected{Reason: NoSignature, Detail: fmt.Sprintf("a signature was found in the %s format, and the authority asks for the %s format", c.format, a.Format)}
+	}
+	keys, err := a.signers(c)
+	if err != nil {
+		return verdictOf(err)
+	}
 	var best Verdict = Rejected{Reason: NoSignature, Detail: attestationMessage}
-	for _, key := range a.Keys {
+	for _, key := range keys {
 		verdict := a.verifyKey(ctx, c, key, digest)
 		if _, ok := verdict.(Verified); ok {
 			return verdict
@@ -114,13 +149,25 @@ func (a *Authority) verifyKey(ctx context.Context, c *candidate, key Key, digest
 	if err := verifySignature(c, key, digest); err != nil {
 		return verdictOf(err)
 	}
-	evidence := Evidence{Format: c.format, Signer: key.String()}
+	if err := c.checkAnnotations(a.Annotations); err != nil {
+		return verdictOf(err)
+	}
+	return a.verifyEvidence(ctx, c, key)
+}
+
+// verifyEvidence verifies, for a signature that is good, that it is in the logs,
+// and that it was made when its certificate was good.
+func (a *Authority) verifyEvidence(ctx context.Context, c *candidate, key Key) Verdict {
+	evidence := Evidence{Format: c.format, Signer: a.signer(c, key)}
 	if !a.InsecureIgnoreTlog {
 		proofs, err := a.proveLogged(ctx, c, key)
 		if err != nil {
 			return verdictOf(err)
 		}
 		evidence.Proofs = proofs
+	}
+	if err := a.checkTimes(c, evidence.Proofs); err != nil {
+		return verdictOf(err)
 	}
 	evidence.VerifiedAt = time.Now().UTC()
 	return Verified{Evidence: evidence}

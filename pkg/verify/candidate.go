@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -55,6 +56,13 @@ type candidate struct {
 	// It only chooses between two texts of a rejection.
 	mentionsKey func(Key) bool
 	entries     []*tlog.Entry
+	// certified is set when the signature comes with a certificate; leaf is that
+	// certificate, or nil when leafErr says why it is none.
+	certified bool
+	leaf      *x509.Certificate
+	leafErr   error
+	// timestamps are RFC 3161 timestamps over the signature, in DER.
+	timestamps [][]byte
 }
 
 // parse turns a signature into a candidate, or says why it cannot be one.
@@ -78,9 +86,6 @@ func parseLegacy(s LegacySignature) (*candidate, error) {
 	if len(s.Base64Signature) > maxPayloadBytes {
 		return nil, reject(LimitExceeded, "the annotation dev.cosignproject.cosign/signature is longer than %d bytes", maxPayloadBytes)
 	}
-	if s.Certificate != "" {
-		return nil, reject(KeyMismatch, "it was made with a certificate, and the authority asks for a key")
-	}
 	sig, err := base64.StdEncoding.DecodeString(s.Base64Signature)
 	if err != nil || len(sig) == 0 {
 		return nil, reject(SignatureInvalid, "the annotation dev.cosignproject.cosign/signature is not base64")
@@ -100,6 +105,13 @@ func parseLegacy(s LegacySignature) (*candidate, error) {
 		return nil, reject(SignatureInvalid, "%v", err)
 	}
 	c := &candidate{format: "legacy", entity: entity, message: s.Payload, signature: sig}
+	if s.Certificate != "" {
+		c.certified = true
+		c.leaf, c.leafErr = parseLeaf(s.Certificate)
+	}
+	if s.RFC3161Timestamp != "" {
+		c.timestamps = parseTimestamp(s.RFC3161Timestamp)
+	}
 	if s.RekorBundle != "" {
 		entry, err := parseRekorBundle(s.RekorBundle)
 		if err != nil {
@@ -159,15 +171,29 @@ func parseBundle(text []byte) (*candidate, error) {
 	if len(logged) > maxLogEntries {
 		return nil, reject(LimitExceeded, "the bundle has %d log entries", len(logged))
 	}
-	if material.GetPublicKey() == nil {
-		return nil, reject(KeyMismatch, "it was made with a certificate, and the authority asks for a key")
+	stamps := material.GetTimestampVerificationData().GetRfc3161Timestamps()
+	if len(stamps) > maxTimestamps {
+		return nil, reject(LimitExceeded, "the bundle has %d timestamps", len(stamps))
 	}
-	material.TlogEntries = nil
+	if material != nil {
+		material.TlogEntries = nil
+		material.TimestampVerificationData = nil
+	}
 	entity, err := bundle.NewBundle(message)
 	if err != nil {
 		return nil, reject(SignatureInvalid, "the bundle is not valid: %.200v", err)
 	}
 	c := &candidate{format: "bundle", entity: entity, hint: material.GetPublicKey().GetHint()}
+	if c.certified = material.GetPublicKey() == nil; c.certified {
+		c.leaf, c.leafErr = bundleLeaf(material)
+		// What sigstore-go sees from here on is a signature by a key that we
+		// name: certificates, times and logs are judged by us, each with a
+		// reason of its own.
+		material.Content = &protobundle.VerificationMaterial_PublicKey{PublicKey: &protocommon.PublicKeyIdentifier{}}
+	}
+	for _, stamp := range stamps {
+		c.timestamps = append(c.timestamps, stamp.GetSignedTimestamp())
+	}
 	c.mentionsKey = func(k Key) bool {
 		if c.hint != "" && c.hint != k.hint() {
 			return len(c.entries) > 0 && c.anyEntryHolds(k)
@@ -188,6 +214,16 @@ func parseBundle(text []byte) (*candidate, error) {
 	c.signature = envelope.GetSignatures()[0].GetSig()
 	c.payload = envelope.GetPayload()
 	return c, nil
+}
+
+// bundleLeaf returns the certificate of a keyless bundle. Of a chain, which only
+// bundles before v0.3 may carry, the first is the leaf; the rest would be the
+// signer's word for its own CA.
+func bundleLeaf(material *protobundle.VerificationMaterial) (*x509.Certificate, error) {
+	if chain := material.GetX509CertificateChain().GetCertificates(); len(chain) > 0 {
+		return parseLeafDER(chain[0].GetRawBytes())
+	}
+	return parseLeafDER(material.GetCertificate().GetRawBytes())
 }
 
 // bundleEntry copies what package tlog needs of a bundle's log entry. Kind,

@@ -150,6 +150,38 @@ func checkStatement(s statement, digest string) error {
 	return reject(SignatureInvalid, "the signature is about another image: it names %.300q", s.subjects)
 }
 
+// checkAnnotations checks the claims that a verified signature carries beside its
+// image: what `cosign sign -a` adds to the "optional" part of a simple signing
+// document, or to the annotations of a statement's subject.
+func (c *candidate) checkAnnotations(want map[string]string) error {
+	if len(want) == 0 {
+		return nil
+	}
+	var document struct {
+		Optional map[string]any `json:"optional"`
+		Subject  []struct {
+			Annotations map[string]any `json:"annotations"`
+		} `json:"subject"`
+	}
+	signed := c.message
+	if c.payload != nil {
+		signed = c.payload
+	}
+	if err := json.Unmarshal(signed, &document); err != nil {
+		return reject(SignatureInvalid, "the signed claims do not parse")
+	}
+	claims := document.Optional
+	if c.payload != nil && len(document.Subject) == 1 {
+		claims = document.Subject[0].Annotations
+	}
+	for name, value := range want {
+		if got, ok := claims[name].(string); !ok || got != value {
+			return reject(SignatureInvalid, "the signature does not carry the claim %.100q with the value %.100q", name, value)
+		}
+	}
+	return nil
+}
+
 // checkDigest refuses what is no sha256 digest, so that no comparison of digests
 // can be between empty strings.
 func checkDigest(digest string) error {
