@@ -30,6 +30,10 @@ type Authority struct {
 	TimestampRoot root.TrustedMaterial
 	// Annotations are claims that the signature must carry, beside its image.
 	Annotations map[string]string
+	// Attestations are required beside the signature, all of them.
+	Attestations []AttestationRequirement
+	// SkipSignature asks for the attestations alone.
+	SkipSignature bool
 	// Format is the storage format that counts: "legacy", "bundle", or "" for
 	// both.
 	Format string
@@ -56,6 +60,9 @@ func (a *Authority) Validate() error {
 		return errors.New("authority has no key")
 	case slices.ContainsFunc(a.Keys, func(k Key) bool { return k.verifier == nil }):
 		return errors.New("authority has a key that was not parsed")
+	}
+	if a.SkipSignature && len(a.Attestations) == 0 {
+		return errors.New("authority asks for neither a signature nor an attestation")
 	}
 	if a.TimestampRoot != nil && len(a.TimestampRoot.TimestampingAuthorities()) == 0 {
 		return errors.New("the trust root for timestamps has no timestamp authority")
@@ -101,12 +108,33 @@ func (a *Authority) Verify(ctx context.Context, digest string, signatures []Sign
 	if err := checkDigest(digest); err != nil {
 		return verdictOf(err)
 	}
+	verdict := a.verifyImage(ctx, digest, signatures)
+	for _, required := range a.Attestations {
+		found, ok := verdict.(Verified)
+		if !ok {
+			return verdict
+		}
+		verdict = a.verifyAttestation(ctx, digest, signatures, required, found.Evidence)
+	}
+	return verdict
+}
+
+// verifyImage looks for a good signature of the image, where one is asked for.
+func (a *Authority) verifyImage(ctx context.Context, digest string, signatures []Signature) Verdict {
+	if a.SkipSignature {
+		return Verified{Evidence: Evidence{Format: formatAttestations, VerifiedAt: time.Now().UTC()}}
+	}
+	return a.search(ctx, digest, signatures, purpose{})
+}
+
+// search returns the verdict on the best of the signatures for a purpose.
+func (a *Authority) search(ctx context.Context, digest string, signatures []Signature, want purpose) Verdict {
 	var best Verdict = Rejected{Reason: NoSignature, Detail: "no signature was found"}
 	for _, s := range signatures {
 		if ctx.Err() != nil {
 			return Unavailable{Cause: DeadlineExceeded, Detail: "time ran out before all signatures were looked at"}
 		}
-		verdict := a.verifyOne(ctx, digest, s)
+		verdict := a.verifyOne(ctx, digest, s, want)
 		if _, ok := verdict.(Verified); ok {
 			return verdict
 		}
@@ -117,7 +145,7 @@ func (a *Authority) Verify(ctx context.Context, digest string, signatures []Sign
 
 // verifyOne gives the verdict on one signature, in a way that nothing that an
 // attacker wrote can end the process.
-func (a *Authority) verifyOne(ctx context.Context, digest string, s Signature) (verdict Verdict) {
+func (a *Authority) verifyOne(ctx context.Context, digest string, s Signature, want purpose) (verdict Verdict) {
 	defer func() {
 		if r := recover(); r != nil {
 			verdict = Rejected{Reason: SignatureInvalid, Detail: printable(fmt.Sprintf("verification failed in a way that is a fault of countersign: %v", r))}
@@ -136,7 +164,7 @@ func (a *Authority) verifyOne(ctx context.Context, digest string, s Signature) (
 	}
 	var best Verdict = Rejected{Reason: NoSignature, Detail: attestationMessage}
 	for _, key := range keys {
-		verdict := a.verifyKey(ctx, c, key, digest)
+		verdict := a.verifyKey(ctx, c, key, digest, want)
 		if _, ok := verdict.(Verified); ok {
 			return verdict
 		}
@@ -145,12 +173,14 @@ func (a *Authority) verifyOne(ctx context.Context, digest string, s Signature) (
 	return best
 }
 
-func (a *Authority) verifyKey(ctx context.Context, c *candidate, key Key, digest string) Verdict {
-	if err := verifySignature(c, key, digest); err != nil {
+func (a *Authority) verifyKey(ctx context.Context, c *candidate, key Key, digest string, want purpose) Verdict {
+	if err := verifySignature(c, key, digest, want); err != nil {
 		return verdictOf(err)
 	}
-	if err := c.checkAnnotations(a.Annotations); err != nil {
-		return verdictOf(err)
+	if !want.isAttestation() {
+		if err := c.checkAnnotations(a.Annotations); err != nil {
+			return verdictOf(err)
+		}
 	}
 	return a.verifyEvidence(ctx, c, key)
 }

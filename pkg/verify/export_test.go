@@ -28,7 +28,7 @@ func ParseAndVerify(s Signature, key Key, digest string) (sig, signed []byte, er
 		_ = e
 	}
 	_, _ = c.claim(key)
-	return c.signature, signed, verifySignature(c, key, digest)
+	return c.signature, signed, verifySignature(c, key, digest, purpose{})
 }
 
 func CheckSimpleSigning(payload []byte, digest string) error {
