@@ -57,6 +57,9 @@ func PredicateType(name string) string {
 	return name
 }
 
+// NeedsAttestations reports whether the authority asks for attestations.
+func (a *Authority) NeedsAttestations() bool { return len(a.Attestations) > 0 }
+
 // verifyAttestation looks for a good attestation of the required type. The verdict
 // is the evidence so far with this attestation, or why there is none.
 func (a *Authority) verifyAttestation(ctx context.Context, digest string, signatures []Signature, required AttestationRequirement, so Evidence) Verdict {
