@@ -64,6 +64,9 @@ func (a *Authority) Validate() error {
 	if a.SkipSignature && len(a.Attestations) == 0 {
 		return errors.New("authority asks for neither a signature nor an attestation")
 	}
+	if !slices.Contains([]string{"", "legacy", "bundle"}, a.Format) {
+		return fmt.Errorf("%q is no storage format: legacy and bundle are", a.Format)
+	}
 	if a.TimestampRoot != nil && len(a.TimestampRoot.TimestampingAuthorities()) == 0 {
 		return errors.New("the trust root for timestamps has no timestamp authority")
 	}

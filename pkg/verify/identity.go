@@ -4,15 +4,20 @@
 package verify
 
 import (
+	"bytes"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
+	"github.com/sigstore/sigstore/pkg/cryptoutils"
 )
 
 // IdentitySpec says who may sign without a key, as a policy writes it.
@@ -58,7 +63,7 @@ func NewIdentity(spec IdentitySpec) (Identity, error) {
 		}
 	}
 	text := fmt.Sprintf("subject %q by issuer %q", spec.Subject+spec.SubjectRegExp, spec.Issuer+spec.IssuerRegExp)
-	return Identity{issuer: issuer, subject: subject, extensions: spec.Extensions, text: text}, nil
+	return Identity{issuer: issuer, subject: subject, extensions: maps.Clone(spec.Extensions), text: text}, nil
 }
 
 // matcher returns a function that compares a value with exactly one of an exact
@@ -106,7 +111,8 @@ func extensionName(field reflect.StructField) string {
 
 // matches reports whether the certificate is of this identity.
 func (i Identity) matches(c certificate.Summary) bool {
-	if i.issuer == nil || i.subject == nil || !i.issuer(c.Issuer) || !i.subject(c.SubjectAlternativeName) {
+	// An expression can match nothing at all; an issuer there must be.
+	if i.issuer == nil || i.subject == nil || c.Issuer == "" || !i.issuer(c.Issuer) || !i.subject(c.SubjectAlternativeName) {
 		return false
 	}
 	value := reflect.ValueOf(c.Extensions)
@@ -119,14 +125,70 @@ func (i Identity) matches(c certificate.Summary) bool {
 	return true
 }
 
-// errNoSubject: a certificate without exactly one subject alternative name that
-// can be an identity says nothing, or two things.
-var errNoSubject = errors.New("the certificate does not have exactly one subject alternative name")
-
 // summarize reads issuer, subject and extensions of a certificate.
 func summarize(leaf *x509.Certificate) (certificate.Summary, error) {
-	if len(leaf.URIs)+len(leaf.EmailAddresses) > 1 {
-		return certificate.Summary{}, errNoSubject
+	summary, err := certificate.SummarizeCertificate(leaf)
+	if err != nil {
+		return certificate.Summary{}, err
 	}
-	return certificate.SummarizeCertificate(leaf)
+	// As it stands there: the summary's form of a URI has been parsed and printed.
+	if summary.SubjectAlternativeName, err = subjectName(leaf); err != nil {
+		return certificate.Summary{}, err
+	}
+	return summary, checkIssuers(leaf)
+}
+
+// errNoSubject: a certificate without exactly one subject alternative name that
+// can be an identity says nothing, or two things.
+var errNoSubject = errors.New("it does not have exactly one subject alternative name")
+
+// Tags of the general names that can be an identity, RFC 5280 section 4.2.1.6.
+const (
+	otherNameTag = 0
+	emailTag     = 1
+	uriTag       = 6
+)
+
+// subjectName returns the only subject alternative name of a certificate: an e-mail
+// address, a URI, or Fulcio's other name.
+func subjectName(leaf *x509.Certificate) (string, error) {
+	at := slices.IndexFunc(leaf.Extensions, func(e pkix.Extension) bool { return e.Id.Equal(cryptoutils.SANOID) })
+	if at < 0 {
+		return "", errNoSubject
+	}
+	var names []asn1.RawValue
+	if rest, err := asn1.Unmarshal(leaf.Extensions[at].Value, &names); err != nil || len(rest) > 0 || len(names) != 1 {
+		return "", errNoSubject
+	}
+	name := names[0]
+	switch {
+	case name.Class == asn1.ClassContextSpecific && (name.Tag == uriTag || name.Tag == emailTag):
+		return string(name.Bytes), nil
+	case name.Class == asn1.ClassContextSpecific && name.Tag == otherNameTag:
+		return cryptoutils.UnmarshalOtherNameSAN(leaf.Extensions)
+	default:
+		return "", errNoSubject
+	}
+}
+
+// checkIssuers refuses a certificate whose two extensions for the issuer, of which
+// the older one is deprecated, name two.
+func checkIssuers(leaf *x509.Certificate) error {
+	var old, current []byte
+	for _, e := range leaf.Extensions {
+		switch {
+		case e.Id.Equal(certificate.OIDIssuer): //nolint:staticcheck // deprecated, and still written
+			old = e.Value
+		case e.Id.Equal(certificate.OIDIssuerV2):
+			var issuer string
+			if err := certificate.ParseDERString(e.Value, &issuer); err != nil {
+				return err
+			}
+			current = []byte(issuer)
+		}
+	}
+	if old != nil && current != nil && !bytes.Equal(old, current) {
+		return errors.New("it names two issuers")
+	}
+	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
@@ -52,6 +53,9 @@ func (k *Keyless) validate() error {
 // checkLeaf checks that the certificate chains to a trusted CA at a time, with the
 // extended key usage of code signing, is in a CT log, and is of an identity.
 func (k *Keyless) checkLeaf(leaf *x509.Certificate, at time.Time) error {
+	if err := checkUsage(leaf); err != nil {
+		return err
+	}
 	chains, err := verify.VerifyLeafCertificate(at, leaf, k.Root)
 	if err != nil {
 		return reject(CertificateInvalid, "its certificate does not chain to a trusted CA at %s, for code signing", at.UTC().Format(time.RFC3339))
@@ -66,6 +70,21 @@ func (k *Keyless) checkLeaf(leaf *x509.Certificate, at time.Time) error {
 		return reject(CertificateInvalid, "its certificate cannot be read: %v", err)
 	}
 	return k.checkIdentity(summary)
+}
+
+// checkUsage checks what crypto/x509 leaves open: it takes a certificate without any
+// extended key usage as good for all, and a CA's as good as a signer's.
+func checkUsage(leaf *x509.Certificate) error {
+	switch {
+	case leaf.IsCA:
+		return reject(CertificateInvalid, "its certificate is that of a CA")
+	case !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageCodeSigning):
+		return reject(CertificateInvalid, "its certificate is not for code signing")
+	case leaf.KeyUsage != 0 && leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0:
+		return reject(CertificateInvalid, "its certificate's key is not for digital signatures")
+	default:
+		return nil
+	}
 }
 
 func (k *Keyless) checkIdentity(summary certificate.Summary) error {
@@ -160,6 +179,9 @@ func parseLeafDER(der []byte) (*x509.Certificate, error) {
 	if err != nil {
 		return nil, reject(CertificateInvalid, "its certificate does not parse")
 	}
+	// Go does not know Fulcio's other names, and refuses to verify what is critical
+	// and unknown. We do read them: subjectName refuses any that is not Fulcio's.
+	leaf.UnhandledCriticalExtensions = slices.DeleteFunc(leaf.UnhandledCriticalExtensions, cryptoutils.SANOID.Equal)
 	return leaf, nil
 }
 
