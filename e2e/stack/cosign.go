@@ -100,12 +100,8 @@ func (s *Stack) Sign(ctx context.Context, image string, o SignOptions) error {
 // Attest attaches a signed statement to an image. The type is one of cosign's
 // short names or a URI; the predicate is JSON.
 func (s *Stack) Attest(ctx context.Context, image, predicateType string, predicate []byte, o SignOptions) error {
-	dir, err := os.MkdirTemp(s.run.file("tmp"), "predicate-")
+	file, err := s.run.temporary("predicate", predicate)
 	if err != nil {
-		return err
-	}
-	file := filepath.Join(dir, "predicate.json")
-	if err := os.WriteFile(file, predicate, 0o600); err != nil {
 		return err
 	}
 	return s.cosign(ctx, "attest", []string{"--type", predicateType, "--predicate", file}, image, s.defaulted(o))
@@ -115,7 +111,12 @@ func (s *Stack) Attest(ctx context.Context, image, predicateType string, predica
 func (s *Stack) cosign(ctx context.Context, verb string, args []string, image string, o SignOptions) error {
 	args = append([]string{verb, "--yes", "--allow-http-registry"}, args...)
 	if o.Identity.Token != "" {
-		args = append(args, "--identity-token", o.Identity.Token)
+		// In a file: on the command line, cosign takes a token only if it is signed with RSA.
+		token, err := s.run.temporary("token", []byte(o.Identity.Token))
+		if err != nil {
+			return err
+		}
+		args = append(args, "--identity-token", token)
 	} else {
 		args = append(args, "--key", o.Key.Private)
 	}

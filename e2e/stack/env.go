@@ -93,7 +93,7 @@ const envUsage = `# Use the stack by hand: source this file. Then, for an image 
 #   cosign-v2 sign -y --key $COSIGN_KEY --rekor-url $REKOR_URL IMAGE@DIGEST
 #   cosign-v3 sign -y --key $COSIGN_KEY --signing-config $SIGNING_CONFIG --trusted-root $TRUSTED_ROOT IMAGE@DIGEST
 # and the same with $SIGNING_CONFIG_V2 and $TRUSTED_ROOT_V2 for the Rekor v2 log. Without a key, as a service account:
-#   token=$(kubectl create token default --audience sigstore)
+#   token=$(mktemp) && kubectl create token default --audience sigstore >$token
 #   cosign-v2 sign -y --fulcio-url $FULCIO_URL --identity-token $token --rekor-url $REKOR_URL IMAGE@DIGEST
 #   cosign-v3 sign -y --identity-token $token --signing-config $SIGNING_CONFIG --trusted-root $TRUSTED_ROOT IMAGE@DIGEST
 `
