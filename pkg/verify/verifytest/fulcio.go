@@ -263,3 +263,10 @@ func der(value any) []byte {
 	}
 	return raw
 }
+
+// SelfSigned is what a signer says of itself, without any CA.
+func SelfSigned(s *Signer, changes ...Change) *x509.Certificate {
+	template := Leaf()
+	apply(template, changes)
+	return create(template, template, s.public, s.key)
+}
