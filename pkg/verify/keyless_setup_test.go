@@ -5,6 +5,7 @@ package verify_test
 
 import (
 	"crypto/sha256"
+	"encoding/pem"
 	"testing"
 
 	"github.com/sigstore/sigstore-go/pkg/root"
@@ -137,4 +138,14 @@ func signerOf(t testing.TB, v verify.Verdict) string {
 		t.Fatalf("got %v, want Verified", v)
 	}
 	return got.Evidence.Signer
+}
+
+// certificateOf is the certificate of a legacy signature, in DER.
+func certificateOf(t testing.TB, s verify.LegacySignature) []byte {
+	t.Helper()
+	block, _ := pem.Decode([]byte(s.Certificate))
+	if block == nil {
+		t.Fatal("no certificate")
+	}
+	return block.Bytes
 }
