@@ -132,7 +132,7 @@ func (a *Authority) verifyImage(ctx context.Context, digest string, signatures [
 
 // search returns the verdict on the best of the signatures for a purpose.
 func (a *Authority) search(ctx context.Context, digest string, signatures []Signature, want purpose) Verdict {
-	var best Verdict = Rejected{Reason: NoSignature, Detail: "no signature was found"}
+	var best Verdict
 	for _, s := range signatures {
 		if ctx.Err() != nil {
 			return Unavailable{Cause: DeadlineExceeded, Detail: "time ran out before all signatures were looked at"}
@@ -142,6 +142,9 @@ func (a *Authority) search(ctx context.Context, digest string, signatures []Sign
 			return verdict
 		}
 		best = further(best, verdict)
+	}
+	if best == nil {
+		return Rejected{Reason: NoSignature, Detail: "no signature was found"}
 	}
 	return best
 }

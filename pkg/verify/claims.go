@@ -155,11 +155,12 @@ func checkStatement(s statement, digest string, want purpose) error {
 	if want.isAttestation() {
 		types, predicateType = []string{statementType, statementTypeV01}, want.predicateType
 	}
-	if !slices.Contains(types, s.kind) {
-		return reject(SignatureInvalid, "the statement's type is %.100q, want %q", s.kind, statementType)
-	}
-	if s.predicateType != predicateType {
+	isStatement := s.kind == statementType || s.kind == statementTypeV01
+	switch {
+	case isStatement && s.predicateType != predicateType:
 		return errOtherPurpose
+	case !slices.Contains(types, s.kind):
+		return reject(SignatureInvalid, "the statement's type is %.100q, want %q", s.kind, statementType)
 	}
 	if slices.Contains(s.subjects, strings.TrimPrefix(digest, digestPrefix)) {
 		return nil
@@ -188,8 +189,11 @@ func (c *candidate) checkAnnotations(want map[string]string) error {
 		return reject(SignatureInvalid, "the signed claims do not parse")
 	}
 	claims := document.Optional
-	if c.payload != nil && len(document.Subject) == 1 {
-		claims = document.Subject[0].Annotations
+	if c.payload != nil {
+		claims = nil // of several subjects, whose claims would they be?
+		if len(document.Subject) == 1 {
+			claims = document.Subject[0].Annotations
+		}
 	}
 	for name, value := range want {
 		if got, ok := claims[name].(string); !ok || got != value {
