@@ -21,10 +21,33 @@ import (
 // Usages that are none of code signing.
 var anyUsage, serverAuth = asn1.ObjectIdentifier{2, 5, 29, 37, 0}, asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 1}
 
-// TestBadCertificates: each is by the right key, over the right image, for the right
+// certificateCase is a certificate that is not what it should be.
+type certificateCase struct {
+	leaf  []verifytest.Change
+	world func(testing.TB, *keyless)
+	// der replaces the certificate.
+	der func(testing.TB, *keyless) []byte
+	// late is set where the certificate was good at first: then the log is asked
+	// when that was.
+	late bool
+}
+
+// signer is the signer with the certificate.
+func (c certificateCase) signer(t testing.TB, k *keyless) *verifytest.Signer {
+	t.Helper()
+	if c.world != nil {
+		c.world(t, k)
+	}
+	if c.der != nil {
+		return k.signer.With(c.der(t, k))
+	}
+	return k.certified(c.leaf...)
+}
+
+// badCertificates: each is by the right key, over the right image, for the right
 // identity and in the log; only the certificate is not what it should be. GHSA-wfqv-66vq-46rm
 // (expired intermediate) is among them.
-func TestBadCertificates(t *testing.T) {
+func badCertificates() map[string]certificateCase {
 	intermediate := func(changes ...verifytest.Change) func(testing.TB, *keyless) {
 		return func(_ testing.TB, k *keyless) {
 			k.fulcio.Intermediate = k.fulcio.Root.Intermediate("fulcio-intermediate.example.test", x509.ExtKeyUsageCodeSigning, changes...)
@@ -36,15 +59,7 @@ func TestBadCertificates(t *testing.T) {
 			k.ca.ValidityPeriodStart, k.ca.ValidityPeriodEnd = verifytest.SigningTime().Add(from), verifytest.SigningTime().Add(to)
 		}
 	}
-	for name, tt := range map[string]struct {
-		leaf  []verifytest.Change
-		world func(testing.TB, *keyless)
-		// der replaces the certificate.
-		der func(testing.TB, *keyless) []byte
-		// late is set where the certificate was good at first: then the log is asked
-		// when that was.
-		late bool
-	}{
+	return map[string]certificateCase{
 		"without an extended key usage":         {leaf: []verifytest.Change{func(c *x509.Certificate) { c.ExtKeyUsage = nil }}},
 		"for servers":                           {leaf: []verifytest.Change{usage(serverAuth)}},
 		"for any usage":                         {leaf: []verifytest.Change{usage(anyUsage)}},
@@ -106,20 +121,16 @@ func TestBadCertificates(t *testing.T) {
 		"whose issuer is no string":     {leaf: []verifytest.Change{verifytest.IssuedByNobody, verifytest.RawExtension(8, []byte(verifytest.Issuer))}},
 		"whose issuer has a tail":       {leaf: []verifytest.Change{verifytest.IssuedByNobody, verifytest.RawExtension(8, append(derString(verifytest.Issuer), 0))}},
 		"whose runner is a number":      {leaf: []verifytest.Change{verifytest.RawExtension(11, []byte{2, 1, 7})}},
-	} {
+	}
+}
+
+func TestBadCertificates(t *testing.T) {
+	for name, tt := range badCertificates() {
 		t.Run(name, func(t *testing.T) {
 			for _, form := range forms() {
 				t.Run(form.name, func(t *testing.T) {
 					k := newKeyless(t)
-					if tt.world != nil {
-						tt.world(t, k)
-					}
-					signer := k.signer
-					if tt.der != nil {
-						signer = signer.With(tt.der(t, k))
-					} else {
-						signer = k.certified(tt.leaf...)
-					}
+					signer := tt.signer(t, k)
 					judge := form.judge(t, k, signer)
 					before := k.server.Requests.Load()
 					want(t, judge(), verify.CertificateInvalid)
@@ -200,9 +211,9 @@ func broken(der []byte) []byte {
 	return changed
 }
 
-// TestBadPromises: no trusted CT log has seen the certificate.
-func TestBadPromises(t *testing.T) {
-	for name, tt := range map[string]func(testing.TB, *keyless) []byte{
+// badPromises: no trusted CT log has seen the certificate.
+func badPromises() map[string]func(testing.TB, *keyless) []byte {
+	return map[string]func(testing.TB, *keyless) []byte{
 		"no promise": func(_ testing.TB, k *keyless) []byte {
 			k.fulcio.CT = nil
 			return k.fulcio.Issue(k.signer.Public())
@@ -263,7 +274,11 @@ func TestBadPromises(t *testing.T) {
 			k.ctLogs = k.fulcio.CT
 			return k.fulcio.Issue(k.signer.Public())
 		},
-	} {
+	}
+}
+
+func TestBadPromises(t *testing.T) {
+	for name, tt := range badPromises() {
 		t.Run(name, func(t *testing.T) {
 			for _, form := range forms() {
 				t.Run(form.name, func(t *testing.T) {

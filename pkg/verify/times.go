@@ -4,7 +4,9 @@
 package verify
 
 import (
+	"bytes"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/sigstore/sigstore-go/pkg/root"
@@ -36,12 +38,31 @@ func (a *Authority) checkTimes(c *candidate, proofs []tlog.Proof) error {
 			times = append(times, t)
 		}
 	}
+	if err := c.checkUnsigned(proofs); err != nil {
+		return err
+	}
 	if len(times) == 0 {
 		return reject(TimestampInvalid, "nobody trustworthy says when it was made: neither the log in a signed entry timestamp, nor a timestamp authority of the trust root")
 	}
 	for _, t := range times {
 		if err := a.Keyless.checkLeaf(c.leaf, t); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// checkUnsigned refuses an entry that was proven and claims a time outside of the
+// certificate's, although nobody signed that time: it cannot help, and it must not
+// contradict either. sigstore-go refuses it as well.
+func (c *candidate) checkUnsigned(proofs []tlog.Proof) error {
+	for _, e := range c.entries {
+		if e.IntegratedTime == 0 || len(e.SignedEntryTimestamp) > 0 ||
+			!slices.ContainsFunc(proofs, func(p tlog.Proof) bool { id := p.LogID(); return bytes.Equal(id[:], e.LogID) }) {
+			continue
+		}
+		if t := time.Unix(e.IntegratedTime, 0); t.Before(c.leaf.NotBefore) || t.After(c.leaf.NotAfter) {
+			return reject(TimestampInvalid, "its log entry claims a time at which its certificate was not valid, and nobody signed that")
 		}
 	}
 	return nil

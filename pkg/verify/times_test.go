@@ -41,9 +41,16 @@ func (s signed) logged(entries ...*tlog.Entry) verifytest.BundleJSON {
 	return s.bundle.Set(list, "verificationMaterial", "tlogEntries")
 }
 
-// TestTimes: when was it made, and who says so? The certificate is valid from one
+// timeCase is a bundle by a good certificate, and who says when it was made.
+type timeCase struct {
+	leaf   []verifytest.Change
+	bundle func(*keyless, signed) verifytest.BundleJSON
+	want   verify.Reason
+}
+
+// timeCases: when was it made, and who says so? The certificate is valid from one
 // minute before SigningTime until nine minutes after it.
-func TestTimes(t *testing.T) {
+func timeCases() map[string]timeCase {
 	at := func(d time.Duration) time.Time { return verifytest.SigningTime().Add(d) }
 	// stamped has no promise of the log, and one timestamp.
 	stamped := func(d time.Duration) func(*keyless, signed) verifytest.BundleJSON {
@@ -61,11 +68,7 @@ func TestTimes(t *testing.T) {
 			return s.promise(nil).Stamped(k.tsa.Stamp(message(s), at(0)))
 		}
 	}
-	for name, tt := range map[string]struct {
-		leaf   []verifytest.Change
-		bundle func(*keyless, signed) verifytest.BundleJSON
-		want   verify.Reason
-	}{
+	return map[string]timeCase{
 		"the log's promise":               {bundle: func(_ *keyless, s signed) verifytest.BundleJSON { return s.bundle }, want: verified},
 		"nobody":                          {bundle: func(_ *keyless, s signed) verifytest.BundleJSON { return s.promise(nil) }, want: verify.TimestampInvalid},
 		"a timestamp":                     {bundle: stamped(0), want: verified},
@@ -154,7 +157,21 @@ func TestTimes(t *testing.T) {
 		"a timestamp with SHA-512": {bundle: func(k *keyless, s signed) verifytest.BundleJSON {
 			return s.promise(nil).Stamped(k.tsa.StampWith(crypto.SHA512, s.signature, at(0)))
 		}, want: verified},
-	} {
+		"a time that nobody signed, outside": {bundle: func(k *keyless, s signed) verifytest.BundleJSON {
+			changed := *s.entry
+			changed.IntegratedTime, changed.SignedEntryTimestamp = at(time.Hour).Unix(), nil
+			return s.logged(&changed).Stamped(k.tsa.Stamp(s.signature, at(0)))
+		}, want: verify.TimestampInvalid},
+		"no time and no promise, as in a log of the second version": {bundle: func(k *keyless, s signed) verifytest.BundleJSON {
+			changed := *s.entry
+			changed.IntegratedTime, changed.SignedEntryTimestamp = 0, nil
+			return s.logged(&changed).Stamped(k.tsa.Stamp(s.signature, at(0)))
+		}, want: verified},
+	}
+}
+
+func TestTimes(t *testing.T) {
+	for name, tt := range timeCases() {
 		t.Run(name, func(t *testing.T) {
 			k := newKeyless(t)
 			k.stampers = []root.TimestampingAuthority{k.tsa.Authority()}
