@@ -37,7 +37,7 @@ var installAPI = sync.OnceValue(func() error {
 			return err
 		}
 	}
-	for _, resource := range []string{"clusterimagepolicies", "transparencylogs"} {
+	for _, resource := range []string{"clusterimagepolicies", "transparencylogs", "trustroots"} {
 		result, err := shared.Kubectl(context.Background(), "", "wait", "--for=condition=Established", "--timeout=30s",
 			"crd/"+resource+".policy.countersign.dev")
 		if err == nil {
@@ -120,7 +120,7 @@ func TestTheAPIServerRefusesPoliciesThatMakeNoSense(t *testing.T) {
 		"no authorities":          {func(s, _ object) { s["authorities"] = []any{} }, "spec.authorities"},
 		"an unknown mode":         {func(s, _ object) { s["mode"] = "block" }, "Unsupported value: \"block\""},
 		"a misspelt field":        {func(s, _ object) { s["excludedImages"] = []any{} }, "unknown field \"spec.excludedImages\""},
-		"a field of a later time": {func(_, a object) { a["keyless"] = object{"identities": []any{}} }, "unknown field"},
+		"a field of a later time": {func(_, a object) { a["attestations"] = []any{object{"name": "a", "predicateType": "vuln", "policy": object{}}} }, "unknown field"},
 		"an empty glob":           {func(s, _ object) { s["images"] = []any{object{"glob": ""}} }, "spec.images[0].glob"},
 		"more authorities to pass than there are": {
 			func(s, _ object) { s["threshold"] = 2 }, "threshold must not be larger than the number of authorities",
@@ -128,8 +128,8 @@ func TestTheAPIServerRefusesPoliciesThatMakeNoSense(t *testing.T) {
 		"a threshold of none":    {func(s, _ object) { s["threshold"] = 0 }, "spec.threshold"},
 		"an authority twice":     {func(s, a object) { s["authorities"] = []any{a, a} }, "Duplicate value"},
 		"an authority's name":    {func(_, a object) { a["name"] = "Release Key" }, "spec.authorities[0].name"},
-		"neither key nor static": {func(_, a object) { delete(a, "key") }, "exactly one of key, static must be set"},
-		"both key and static":    {func(_, a object) { a["static"] = static("pass", "") }, "exactly one of key, static must be set"},
+		"neither key nor static": {func(_, a object) { delete(a, "key") }, "exactly one of key, keyless, static must be set"},
+		"both key and static":    {func(_, a object) { a["static"] = static("pass", "") }, "exactly one of key, keyless, static must be set"},
 		"logs of a static answer": {func(_, a object) {
 			delete(a, "key")
 			a["static"] = static("pass", "")

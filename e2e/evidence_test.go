@@ -36,12 +36,24 @@ type evidence struct {
 	manifest v1.Manifest
 	layer    []byte
 	config   []byte
+	suffix   string // of the tag, if it is not a bundle
 }
 
 // storedEvidence reads the one signature of that format beside image.
 func storedEvidence(t *testing.T, image stack.Image, format stack.Format) *evidence {
 	t.Helper()
-	where := image.Registry + "/" + image.Repository + ":" + strings.Replace(image.Digest, ":", "-", 1) + ".sig"
+	return storedUnder(t, image, format, ".sig")
+}
+
+// storedAttestation reads the one attestation of that format beside image.
+func storedAttestation(t *testing.T, image stack.Image, format stack.Format) *evidence {
+	t.Helper()
+	return storedUnder(t, image, format, ".att")
+}
+
+func storedUnder(t *testing.T, image stack.Image, format stack.Format, suffix string) *evidence {
+	t.Helper()
+	where := image.Registry + "/" + image.Repository + ":" + strings.Replace(image.Digest, ":", "-", 1) + suffix
 	if format == stack.Bundle {
 		where = image.Registry + "/" + image.Repository + "@" + onlyReferrer(t, image)
 	}
@@ -50,7 +62,7 @@ func storedEvidence(t *testing.T, image stack.Image, format stack.Format) *evide
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &evidence{}
+	e := &evidence{suffix: suffix}
 	if err := json.Unmarshal(stored.Manifest, &e.manifest); err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +116,7 @@ func blob(t *testing.T, beside name.Reference, digest v1.Hash) []byte {
 // clone returns a copy that can be changed.
 func (e *evidence) clone(t *testing.T) *evidence {
 	t.Helper()
-	c := &evidence{layer: slices.Clone(e.layer), config: e.config}
+	c := &evidence{layer: slices.Clone(e.layer), config: e.config, suffix: e.suffix}
 	raw, err := json.Marshal(e.manifest)
 	if err != nil {
 		t.Fatal(err)
@@ -115,8 +127,8 @@ func (e *evidence) clone(t *testing.T) *evidence {
 	return c
 }
 
-// layBeside stores the evidence as image's: under image's signature tag, or with
-// image as its subject.
+// layBeside stores the evidence as image's: under image's tag for it, or with image
+// as its subject.
 func (e *evidence) layBeside(t *testing.T, image stack.Image) {
 	t.Helper()
 	c := e.clone(t)
@@ -130,7 +142,7 @@ func (e *evidence) layBeside(t *testing.T, image stack.Image) {
 			t.Fatal(err)
 		}
 	}
-	var where name.Reference = repository.Tag(strings.Replace(image.Digest, ":", "-", 1) + ".sig")
+	var where name.Reference = repository.Tag(strings.Replace(image.Digest, ":", "-", 1) + c.suffix)
 	if c.manifest.Subject != nil {
 		described, err := remote.Head(reference(t, image.ByDigest()), remote.WithContext(t.Context()))
 		if err != nil {

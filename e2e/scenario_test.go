@@ -126,13 +126,19 @@ func newLog(t *testing.T, rekor *stack.Rekor, url string) string {
 // the scenario ends.
 func applied(t *testing.T, object, manifest string) {
 	t.Helper()
+	appliedObject(t, object, manifest)
+	mustKubectl(t, "", "wait", "--for=condition=Ready", "--timeout=30s", object)
+}
+
+// appliedObject applies one object of ours, and deletes it when the scenario ends.
+func appliedObject(t *testing.T, object, manifest string) {
+	t.Helper()
 	mustKubectl(t, manifest, "apply", "-f", "-")
 	t.Cleanup(func() {
 		if _, err := S(t).Kubectl(context.Background(), "", "delete", object, "--wait=false"); err != nil {
 			t.Error(err)
 		}
 	})
-	mustKubectl(t, "", "wait", "--for=condition=Ready", "--timeout=30s", object)
 }
 
 // runPod creates a Pod of one image with kubectl run, and returns what came of it.

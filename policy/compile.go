@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/sigstore/sigstore-go/pkg/root"
+
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
 	"github.com/countersign-dev/countersign/pkg/image"
 	"github.com/countersign-dev/countersign/pkg/tlog"
@@ -25,9 +27,15 @@ type Logs interface {
 	Default() (*tlog.Prover, error)
 }
 
+// Roots finds what a configured trust root holds. *trust.Roots implements it.
+type Roots interface {
+	Root(name string) (root.TrustedMaterial, error)
+}
+
 // Trust is where a policy's references lead.
 type Trust struct {
 	Logs    Logs
+	Roots   Roots
 	Secrets trust.SecretReader
 }
 
@@ -39,6 +47,7 @@ const (
 	PartSpec Part = "Spec"
 	PartKey  Part = "Key"
 	PartLog  Part = "Log"
+	PartRoot Part = "TrustRoot"
 )
 
 // Problem is why a policy, or one of its authorities, cannot be evaluated.
@@ -112,12 +121,12 @@ func (p *Policy) compilePatterns(spec *v1alpha1.ClusterImagePolicySpec) {
 
 func (p *Policy) compileAuthority(ctx context.Context, a *v1alpha1.Authority, path string, t Trust) authority {
 	switch {
-	case a.Static != nil && a.Key == nil:
+	case a.Static != nil && a.Key == nil && a.Keyless == nil:
 		return authority{name: a.Name, fixed: staticVerdict(a.Static)}
-	case a.Key != nil && a.Static == nil:
-		return p.compileKey(ctx, a, path, t)
+	case a.Static == nil && (a.Key == nil) != (a.Keyless == nil):
+		return p.compileVerifier(ctx, a, path, t)
 	default:
-		return p.unusable(a.Name, PartSpec, path, errors.New("exactly one of key, static must be set"))
+		return p.unusable(a.Name, PartSpec, path, errors.New("exactly one of key, keyless, static must be set"))
 	}
 }
 
@@ -130,50 +139,6 @@ func staticVerdict(s *v1alpha1.StaticAuthority) verify.Verdict {
 		detail = printable(s.Message, maxDetail)
 	}
 	return verify.Rejected{Reason: verify.StaticDenied, Detail: detail}
-}
-
-func (p *Policy) compileKey(ctx context.Context, a *v1alpha1.Authority, path string, t Trust) authority {
-	pem, err := trust.PublicKeyPEM(ctx, a.Key.Data, a.Key.SecretRef, v1alpha1.DefaultAuthoritySecretKey, t.Secrets)
-	if err != nil {
-		return p.unusable(a.Name, PartKey, path+".key", err)
-	}
-	key, err := verify.ParseKey(pem, string(a.Key.HashAlgorithm))
-	if err != nil {
-		return p.unusable(a.Name, PartKey, path+".key", fmt.Errorf("%w: %w", trust.ErrKeyInvalid, err))
-	}
-	verifier := &verify.Authority{Name: a.Name, Keys: []verify.Key{key}, InsecureIgnoreTlog: a.CTLog.Ignored()}
-	if !a.CTLog.Ignored() {
-		if verifier.Logs, err = provers(a.CTLog, t.Logs); err != nil {
-			return p.unusable(a.Name, PartLog, path+".ctlog", err)
-		}
-		if a.CTLog != nil {
-			verifier.LogThreshold = int(a.CTLog.Threshold)
-		}
-	}
-	if err := verifier.Validate(); err != nil {
-		return p.unusable(a.Name, PartLog, path+".ctlog", err)
-	}
-	return authority{name: a.Name, key: verifier}
-}
-
-// provers returns the provers of the logs that c names, or of the default one.
-func provers(c *v1alpha1.CTLog, logs Logs) ([]*tlog.Prover, error) {
-	if c == nil || len(c.LogRefs) == 0 {
-		prover, err := logs.Default()
-		if err != nil {
-			return nil, err
-		}
-		return []*tlog.Prover{prover}, nil
-	}
-	var named []*tlog.Prover
-	for _, name := range c.LogRefs {
-		prover, err := logs.Prover(name)
-		if err != nil {
-			return nil, err
-		}
-		named = append(named, prover)
-	}
-	return named, nil
 }
 
 // unusable records a problem with an authority, and returns the form of it that

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -160,7 +161,10 @@ func (e *Evaluator) judge(ctx context.Context, ref image.Reference, undecided De
 	decision = undecided
 	resolved, digest, failure := e.resolve(ctx, ref, covering)
 	decision.Digest = digest
-	ev := &evidence{registry: e.registry, ref: ref, digest: digest, fetched: failure != nil, failure: failure}
+	ev := &evidence{
+		registry: e.registry, ref: ref, digest: digest, fetched: failure != nil, failure: failure,
+		attested: slices.ContainsFunc(covering, (*Policy).needsAttestations),
+	}
 	for _, p := range covering {
 		switch {
 		case failure != nil && !p.covers(ref):

@@ -5,6 +5,7 @@ package policy
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -26,6 +27,10 @@ type Registry interface {
 	// CachedSignatures returns what an earlier call of Signatures found, and
 	// whether there was one. It makes no request.
 	CachedSignatures(ref image.Reference, digest string) ([]verify.Signature, bool)
+	// Attestations and CachedAttestations do the same for attestations that
+	// have a place of their own: cosign's .att images.
+	Attestations(ctx context.Context, ref image.Reference, digest string) ([]verify.Signature, error)
+	CachedAttestations(ref image.Reference, digest string) ([]verify.Signature, bool)
 }
 
 // evidence holds the signatures beside one image. They are fetched when a policy
@@ -35,6 +40,9 @@ type evidence struct {
 	registry Registry
 	ref      image.Reference
 	digest   string
+	// attested is set when a policy asks for attestations, so that the
+	// registry is not asked for them in vain.
+	attested bool
 
 	fetched    bool
 	signatures []verify.Signature
@@ -44,7 +52,12 @@ type evidence struct {
 // cached returns signatures that may be used to accept the image, but not to
 // refuse it.
 func (e *evidence) cached() ([]verify.Signature, bool) {
-	return e.registry.CachedSignatures(e.ref, e.digest)
+	known, ok := e.registry.CachedSignatures(e.ref, e.digest)
+	if !e.attested {
+		return known, ok
+	}
+	attestations, attested := e.registry.CachedAttestations(e.ref, e.digest)
+	return slices.Concat(known, attestations), ok || attested
 }
 
 // fresh returns the signatures that the registry serves now, and the verdict to
@@ -54,6 +67,11 @@ func (e *evidence) fresh(ctx context.Context) ([]verify.Signature, verify.Verdic
 		e.fetched = true
 		signatures, err := e.registry.Signatures(ctx, e.ref, e.digest)
 		e.signatures = signatures
+		if e.attested {
+			attestations, err2 := e.registry.Attestations(ctx, e.ref, e.digest)
+			e.signatures = slices.Concat(signatures, attestations)
+			err = cmp.Or(err, err2)
+		}
 		if err != nil {
 			e.failure = failureVerdict(err)
 		}
@@ -70,6 +88,10 @@ func sameSignatures(a, b []verify.Signature) bool {
 			y, ok := y.(verify.LegacySignature)
 			return ok && bytes.Equal(x.Payload, y.Payload) && x.Base64Signature == y.Base64Signature && x.RekorBundle == y.RekorBundle &&
 				x.Certificate == y.Certificate && x.Chain == y.Chain && x.RFC3161Timestamp == y.RFC3161Timestamp
+		case verify.LegacyAttestation:
+			y, ok := y.(verify.LegacyAttestation)
+			return ok && bytes.Equal(x.Envelope, y.Envelope) && x.RekorBundle == y.RekorBundle &&
+				x.Certificate == y.Certificate && x.RFC3161Timestamp == y.RFC3161Timestamp
 		case verify.Bundle:
 			y, ok := y.(verify.Bundle)
 			return ok && bytes.Equal(x.JSON, y.JSON)

@@ -30,6 +30,10 @@ type scripted struct {
 
 	mu                   sync.Mutex
 	resolved, signatures int
+	// attested and attestedErr are what Attestations answers.
+	attested     []verify.Signature
+	attestedErr  error
+	attestations int
 }
 
 func (s *scripted) Resolve(ctx context.Context, _ image.Reference) (string, error) {
@@ -55,6 +59,17 @@ func (s *scripted) Signatures(context.Context, image.Reference, string) ([]verif
 
 func (s *scripted) CachedSignatures(image.Reference, string) ([]verify.Signature, bool) {
 	return s.cached, s.isCached
+}
+
+func (s *scripted) Attestations(context.Context, image.Reference, string) ([]verify.Signature, error) {
+	s.mu.Lock()
+	s.attestations++
+	s.mu.Unlock()
+	return s.attested, s.attestedErr
+}
+
+func (s *scripted) CachedAttestations(image.Reference, string) ([]verify.Signature, bool) {
+	return nil, false
 }
 
 // keyed is a Verifier that accepts when it is shown a signature with its text,

@@ -152,6 +152,14 @@ func (p *Policy) result(verdict verify.Verdict) PolicyResult {
 	return PolicyResult{Policy: p.name, Generation: p.generation, Mode: p.mode, Threshold: p.threshold, Verdict: verdict}
 }
 
+// needsAttestations reports whether an authority asks for attestations.
+func (p *Policy) needsAttestations() bool {
+	return slices.ContainsFunc(p.authorities, func(a authority) bool {
+		asks, ok := a.key.(interface{ NeedsAttestations() bool })
+		return ok && asks.NeedsAttestations()
+	})
+}
+
 func (p *Policy) hasKey() bool {
 	return slices.ContainsFunc(p.authorities, func(a authority) bool { return a.key != nil })
 }

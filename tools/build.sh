@@ -30,10 +30,13 @@ tags=postgresql,mysql,etcd # Trillian's storage providers
 stack=(
   registry:github.com/distribution/distribution/v3/cmd/registry:registry
   ociregistry:./ociregistry:ociregistry
+  timestamp-authority:./timestamp-authority:timestamp-authority
   crane:github.com/google/go-containerregistry/cmd/crane:crane
   createtree:github.com/google/trillian/cmd/createtree:createtree
   trillian_log_server:github.com/google/trillian/cmd/trillian_log_server:trillian_log_server
   trillian_log_signer:github.com/google/trillian/cmd/trillian_log_signer:trillian_log_signer
+  ct_server:github.com/google/certificate-transparency-go/trillian/ctfe/ct_server:ct_server
+  fulcio:github.com/sigstore/fulcio:fulcio
   rekor-server:github.com/sigstore/rekor/cmd/rekor-server:rekor-server
   rekor-tiles:github.com/sigstore/rekor-tiles/v2/cmd/rekor-server/posix:posix
   cosign-v3:github.com/sigstore/cosign/v3/cmd/cosign:cosign

@@ -49,6 +49,14 @@ func (s *shelf) CachedSignatures(image.Reference, string) ([]verify.Signature, b
 	return s.signatures, s.asked > 0
 }
 
+func (s *shelf) Attestations(context.Context, image.Reference, string) ([]verify.Signature, error) {
+	return nil, nil
+}
+
+func (s *shelf) CachedAttestations(image.Reference, string) ([]verify.Signature, bool) {
+	return nil, false
+}
+
 // TestAPodThroughBothWebhooks takes a Pod the way of a request: pinned by one
 // handler, judged by the other, with real signatures and a log that is asked.
 func TestAPodThroughBothWebhooks(t *testing.T) {

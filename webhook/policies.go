@@ -23,10 +23,10 @@ import (
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1/validation"
 )
 
-// Policies refuses policies and logs that cannot be used as they are written, for
+// Policies refuses policies, logs and trust roots that cannot be used as they are written, for
 // what their schema cannot say, and warns of what is legal but dangerous.
 type Policies struct {
-	// Reader lists the TransparencyLogs that exist, for warnings. Required.
+	// Reader lists the TransparencyLogs and TrustRoots that exist, for warnings. Required.
 	Reader client.Reader
 	// Metrics and Log are required.
 	Metrics *Metrics
@@ -67,7 +67,8 @@ func (h *Policies) review(ctx context.Context, req admission.Request) (field.Err
 			return nil, nil, err
 		}
 		policy.SetDefaults()
-		return validation.ClusterImagePolicy(policy), validation.PolicyWarnings(policy, h.logs(ctx)), nil
+		known := validation.Known{Logs: h.logs(ctx), Roots: h.roots(ctx)}
+		return validation.ClusterImagePolicy(policy), validation.PolicyWarnings(policy, known), nil
 	case v1alpha1.TransparencyLogKind:
 		log, unchanged, err := decode[v1alpha1.TransparencyLog](req, func(a, b *v1alpha1.TransparencyLog) bool {
 			return equality.Semantic.DeepEqual(a.Spec, b.Spec)
@@ -77,6 +78,15 @@ func (h *Policies) review(ctx context.Context, req admission.Request) (field.Err
 		}
 		log.SetDefaults()
 		return validation.TransparencyLog(log), validation.LogWarnings(log, h.logs(ctx)), nil
+	case v1alpha1.TrustRootKind:
+		trustRoot, unchanged, err := decode[v1alpha1.TrustRoot](req, func(a, b *v1alpha1.TrustRoot) bool {
+			return equality.Semantic.DeepEqual(a.Spec, b.Spec)
+		})
+		if err != nil || unchanged {
+			return nil, nil, err
+		}
+		trustRoot.SetDefaults()
+		return validation.TrustRoot(trustRoot), validation.TrustRootWarnings(trustRoot), nil
 	default:
 		return nil, nil, fmt.Errorf("kind %s is not one of countersign's", req.Kind.Kind)
 	}
@@ -107,6 +117,15 @@ func (h *Policies) logs(ctx context.Context) []v1alpha1.TransparencyLog {
 		h.Log.Error(err, "Could not list TransparencyLogs")
 	}
 	return logs.Items
+}
+
+// roots returns the TrustRoots that exist, for warnings, too.
+func (h *Policies) roots(ctx context.Context) []v1alpha1.TrustRoot {
+	var roots v1alpha1.TrustRootList
+	if err := h.Reader.List(ctx, &roots); err != nil {
+		h.Log.Error(err, "Could not list TrustRoots")
+	}
+	return roots.Items
 }
 
 // invalid is the answer that the API server itself gives to an invalid object.

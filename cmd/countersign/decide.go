@@ -114,7 +114,8 @@ func (o *decideOptions) fromFiles(ctx context.Context, stdin io.Reader, stderr i
 		return nil, errors.Join(all...)
 	}
 	logs := trust.LogsFromObjects(ctx, loaded.Logs, loaded.Secrets)
-	return compileAll(ctx, loaded.Policies, policy.Trust{Logs: logs, Secrets: loaded.Secrets}, stderr), nil
+	roots := trust.RootsFromObjects(ctx, loaded.Roots, loaded.ConfigMaps)
+	return compileAll(ctx, loaded.Policies, policy.Trust{Logs: logs, Roots: roots, Secrets: loaded.Secrets}, stderr), nil
 }
 
 func (o *decideOptions) fromCluster(ctx context.Context, stderr io.Writer) (*policy.Set, error) {
@@ -132,14 +133,16 @@ func (o *decideOptions) fromCluster(ctx context.Context, stderr io.Writer) (*pol
 	}
 	var policies v1alpha1.ClusterImagePolicyList
 	var logs v1alpha1.TransparencyLogList
-	for _, list := range []client.ObjectList{&policies, &logs} {
+	var trustRoots v1alpha1.TrustRootList
+	for _, list := range []client.ObjectList{&policies, &logs, &trustRoots} {
 		if err := cluster.List(ctx, list); err != nil {
 			return nil, exitError{code: exitUnavailable, err: fmt.Errorf("reading policies and logs from the cluster: %w", err)}
 		}
 	}
 	secrets := trust.NewNamespaceSecrets(cluster, o.namespace)
 	index := trust.LogsFromObjects(ctx, logs.Items, secrets)
-	return compileAll(ctx, policies.Items, policy.Trust{Logs: index, Secrets: secrets}, stderr), nil
+	roots := trust.RootsFromObjects(ctx, trustRoots.Items, trust.NewNamespaceConfigMaps(cluster, o.namespace))
+	return compileAll(ctx, policies.Items, policy.Trust{Logs: index, Roots: roots, Secrets: secrets}, stderr), nil
 }
 
 func compileAll(ctx context.Context, objects []v1alpha1.ClusterImagePolicy, t policy.Trust, stderr io.Writer) *policy.Set {

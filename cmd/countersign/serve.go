@@ -72,13 +72,13 @@ func (o *serveOptions) serve(ctx context.Context, log logr.Logger, noMatch polic
 	if err != nil {
 		return err
 	}
-	logs, secrets := controller.NewTrust(m, o.namespace)
-	policies := policy.NewSet()
-	loaded, err := controller.Setup(m, controller.Config{Policies: policies, Logs: logs, Secrets: secrets})
+	config := controller.NewTrust(m, o.namespace)
+	config.Policies = policy.NewSet()
+	loaded, err := controller.Setup(m, config)
 	if err != nil {
 		return err
 	}
-	o.addHandlers(m, log.WithName("webhook"), policies, noMatch, loaded.Check)
+	o.addHandlers(m, log.WithName("webhook"), config.Policies, noMatch, loaded.Check)
 	rotation := webhook.Rotation{
 		Certificate: certificate, Mutating: mutatingWebhook, Validating: validatingWebhook, LeaderElection: o.leaderElect,
 	}

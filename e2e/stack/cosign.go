@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 )
 
 // KeyPair is a cosign key pair, encrypted under Password.
@@ -55,40 +54,22 @@ const (
 	Bundle Format = "bundle"
 )
 
-// Log is a transparency log that cosign can write to: *Rekor or *RekorTiles.
-type Log interface {
-	signingLog() signingLog
-}
-
-// signingLog is what cosign is told about a log.
-type signingLog struct {
-	url       string // where to write
-	hostname  string // the origin
-	publicKey string // path
-	version   int    // of the API
-}
-
-func (r *Rekor) signingLog() signingLog {
-	return signingLog{url: r.URL, hostname: r.Hostname, publicKey: r.PublicKeyFile, version: 1}
-}
-
-func (r *RekorTiles) signingLog() signingLog {
-	return signingLog{url: r.URL, hostname: r.Hostname, publicKey: r.PublicKeyFile, version: 2}
-}
-
 // SignOptions say how to sign. The zero value is cosign v2's default: a legacy
 // signature with the stack's key, uploaded to the stack's Rekor v1.
 type SignOptions struct {
 	Cosign      Cosign            // default CosignV2
 	Format      Format            // default Legacy
 	Key         KeyPair           // default Stack.Key
+	Identity    Identity          // if set, it signs in place of a key: with a certificate
+	Fulcio      *Fulcio           // that issues the certificate; default Keyless.Fulcio
+	TSA         *TSA              // that stamps the signature; default none
 	Log         Log               // default Stack.Rekor
 	NoUpload    bool              // sign, and leave no trace in any log
-	Annotations map[string]string // claims to sign (cosign -a)
+	Annotations map[string]string // claims to sign (cosign -a); not in attestations
 }
 
-// Sign signs an image, by digest or by tag, with a cosign program.
-func (s *Stack) Sign(ctx context.Context, image string, o SignOptions) error {
+// defaulted fills in the defaults.
+func (s *Stack) defaulted(o SignOptions) SignOptions {
 	if o.Cosign == "" {
 		o.Cosign = CosignV2
 	}
@@ -101,17 +82,54 @@ func (s *Stack) Sign(ctx context.Context, image string, o SignOptions) error {
 	if o.Log == nil {
 		o.Log = s.Rekor
 	}
-	log := o.Log.signingLog()
-	args := []string{"sign", "--yes", "--key", o.Key.Private, "--allow-http-registry"}
+	if o.Fulcio == nil && o.Identity.Token != "" {
+		o.Fulcio = s.Keyless.Fulcio
+	}
+	return o
+}
+
+// Sign signs an image, by digest or by tag, with a cosign program.
+func (s *Stack) Sign(ctx context.Context, image string, o SignOptions) error {
+	var args []string
 	for key, value := range o.Annotations {
 		args = append(args, "-a", key+"="+value)
 	}
-	where, err := s.whereToLog(ctx, o, log)
+	return s.cosign(ctx, "sign", args, image, s.defaulted(o))
+}
+
+// Attest attaches a signed statement to an image. The type is one of cosign's
+// short names or a URI; the predicate is JSON.
+func (s *Stack) Attest(ctx context.Context, image, predicateType string, predicate []byte, o SignOptions) error {
+	file, err := s.run.temporary("predicate", predicate)
 	if err != nil {
 		return err
 	}
-	args = append(append(args, where...), image)
-	env := append(s.run.environ(), "COSIGN_PASSWORD="+Password, "SIGSTORE_REKOR_PUBLIC_KEY="+log.publicKey)
+	return s.cosign(ctx, "attest", []string{"--type", predicateType, "--predicate", file}, image, s.defaulted(o))
+}
+
+// cosign runs one of cosign's commands that sign.
+func (s *Stack) cosign(ctx context.Context, verb string, args []string, image string, o SignOptions) error {
+	args = append([]string{verb, "--yes", "--allow-http-registry"}, args...)
+	if o.Identity.Token != "" {
+		// In a file: on the command line, cosign takes a token only if it is signed with RSA.
+		token, err := s.run.temporary("token", []byte(o.Identity.Token))
+		if err != nil {
+			return err
+		}
+		args = append(args, "--identity-token", token)
+	} else {
+		args = append(args, "--key", o.Key.Private)
+	}
+	services, err := s.whichServices(ctx, o)
+	if err != nil {
+		return err
+	}
+	args = append(append(args, services...), image)
+	env := append(s.run.environ(), "COSIGN_PASSWORD="+Password, "SIGSTORE_REKOR_PUBLIC_KEY="+o.Log.signingLog().publicKey)
+	if o.Fulcio != nil {
+		// Otherwise cosign looks them up in the public infrastructure.
+		env = append(env, "SIGSTORE_ROOT_FILE="+o.Fulcio.CA.File, "SIGSTORE_CT_LOG_PUBLIC_KEY_FILE="+o.Fulcio.CTLog.PublicKeyFile)
+	}
 	result, err := s.runWith(ctx, nil, env, string(o.Cosign), args...)
 	if err != nil {
 		return err
@@ -119,14 +137,15 @@ func (s *Stack) Sign(ctx context.Context, image string, o SignOptions) error {
 	return result.Err()
 }
 
-// whereToLog is the part of cosign's command line about format and log.
-func (s *Stack) whereToLog(ctx context.Context, o SignOptions, log signingLog) ([]string, error) {
+// whichServices is the part of cosign's command line about format, log, Fulcio and
+// timestamp authority.
+func (s *Stack) whichServices(ctx context.Context, o SignOptions) ([]string, error) {
 	if o.Cosign == CosignV3 && o.Format == Bundle {
 		dir, err := os.MkdirTemp(s.run.file("tmp"), "signing-")
 		if err != nil {
 			return nil, err
 		}
-		config, root, err := s.signingFiles(ctx, log, o.NoUpload, dir)
+		config, root, err := s.signingFiles(ctx, Services{Log: o.Log, Fulcio: o.Fulcio, TSA: o.TSA}, o.NoUpload, dir)
 		return []string{"--signing-config", config, "--trusted-root", root}, err
 	}
 	args := []string{
@@ -135,35 +154,13 @@ func (s *Stack) whereToLog(ctx context.Context, o SignOptions, log signingLog) (
 		fmt.Sprintf("--tlog-upload=%t", !o.NoUpload),
 	}
 	if !o.NoUpload {
-		args = append(args, "--rekor-url", log.url)
+		args = append(args, "--rekor-url", o.Log.signingLog().url)
+	}
+	if o.Fulcio != nil {
+		args = append(args, "--fulcio-url", o.Fulcio.URL)
+	}
+	if o.TSA != nil {
+		args = append(args, "--timestamp-server-url", o.TSA.URL)
 	}
 	return args, nil
-}
-
-// signingFiles makes the signing config and the trusted root that cosign v3 wants.
-func (s *Stack) signingFiles(ctx context.Context, log signingLog, noUpload bool, dir string) (config, root string, err error) {
-	config, root = filepath.Join(dir, "signing-config.json"), filepath.Join(dir, "trusted-root.json")
-	const since = "start-time=2024-01-01T00:00:00Z"
-	// sigstore-go takes a v2 log's origin from the host of its URL in the trusted root.
-	rootURL := log.url
-	if log.version == 2 {
-		rootURL = "http://" + log.hostname
-	}
-	signing := []string{"signing-config", "create", "--out", config}
-	if !noUpload {
-		signing = append(signing, "--rekor-config=ANY",
-			fmt.Sprintf("--rekor=url=%s,api-version=%d,%s,operator=stack", log.url, log.version, since))
-	}
-	trusted := []string{"trusted-root", "create", "--out", root,
-		fmt.Sprintf("--rekor=url=%s,public-key=%s,%s,origin=%s", rootURL, log.publicKey, since, log.hostname)}
-	for _, args := range [][]string{signing, trusted} {
-		result, err := s.runWith(ctx, nil, s.run.environ(), string(CosignV3), args...)
-		if err == nil {
-			err = result.Err()
-		}
-		if err != nil {
-			return "", "", fmt.Errorf("%s: %w", strings.Join(args[:2], " "), err)
-		}
-	}
-	return config, root, nil
 }

@@ -3,8 +3,9 @@
 
 // Package stack starts and stops the real components that Countersign works
 // with, as plain processes on loopback: a Kubernetes control plane, two OCI
-// registries, Rekor v1 on Trillian and PostgreSQL, Rekor v2, and Countersign
-// itself.
+// registries, Rekor v1 on Trillian and PostgreSQL, Rekor v2, Fulcio with a
+// certificate transparency log and identity issuers, a timestamp authority, and
+// Countersign itself.
 //
 // Each component is a file of this package, has ports that were free when it
 // started, a readiness probe, and a log file of its own in the run directory.

@@ -41,6 +41,14 @@ func (s *Stack) Env() []Variable {
 		{"COSIGN_PUB", s.Key.Public},
 		{"COSIGN_PASSWORD", Password},
 	}
+	if k := s.Keyless; k != nil {
+		env = append(env,
+			Variable{"FULCIO_URL", k.Fulcio.URL},
+			Variable{"TSA_URL", k.TSA.URL},
+			Variable{"SIGSTORE_ROOT_FILE", k.Fulcio.CA.File},
+			Variable{"SIGSTORE_CT_LOG_PUBLIC_KEY_FILE", k.CTLog.PublicKeyFile},
+			Variable{"SIGSTORE_TSA_CERTIFICATE_FILE", k.TSA.ChainFile})
+	}
 	if s.Countersign != nil {
 		env = append(env,
 			Variable{"COUNTERSIGN", s.Countersign.Binary},
@@ -53,19 +61,24 @@ func (s *Stack) Env() []Variable {
 // shell file in the run directory and returns its path.
 func (s *Stack) WriteEnv(ctx context.Context) (string, error) {
 	env := s.Env()
-	for _, log := range []struct {
-		suffix string
-		log    Log
-	}{{"", s.Rekor}, {"_V2", s.RekorV2}} {
-		dir := s.run.file("cosign-v3" + log.suffix)
+	sets := []struct {
+		suffix   string
+		services Services
+	}{{"", Services{Log: s.Rekor}}, {"_V2", Services{Log: s.RekorV2}}}
+	if k := s.Keyless; k != nil {
+		sets[0].services = Services{Log: s.Rekor, Fulcio: k.Fulcio, TSA: k.TSA}
+		sets[1].services = Services{Log: s.RekorV2, Fulcio: k.Fulcio, TSA: k.TSA}
+	}
+	for _, set := range sets {
+		dir := s.run.file("cosign-v3" + set.suffix)
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return "", err
 		}
-		config, root, err := s.signingFiles(ctx, log.log.signingLog(), false, dir)
+		config, root, err := s.signingFiles(ctx, set.services, false, dir)
 		if err != nil {
 			return "", err
 		}
-		env = append(env, Variable{"SIGNING_CONFIG" + log.suffix, config}, Variable{"TRUSTED_ROOT" + log.suffix, root})
+		env = append(env, Variable{"SIGNING_CONFIG" + set.suffix, config}, Variable{"TRUSTED_ROOT" + set.suffix, root})
 	}
 	var b strings.Builder
 	b.WriteString(envUsage)
@@ -79,7 +92,10 @@ func (s *Stack) WriteEnv(ctx context.Context) (string, error) {
 const envUsage = `# Use the stack by hand: source this file. Then, for an image in $REGISTRY:
 #   cosign-v2 sign -y --key $COSIGN_KEY --rekor-url $REKOR_URL IMAGE@DIGEST
 #   cosign-v3 sign -y --key $COSIGN_KEY --signing-config $SIGNING_CONFIG --trusted-root $TRUSTED_ROOT IMAGE@DIGEST
-# and the same with $SIGNING_CONFIG_V2 and $TRUSTED_ROOT_V2 for the Rekor v2 log.
+# and the same with $SIGNING_CONFIG_V2 and $TRUSTED_ROOT_V2 for the Rekor v2 log. Without a key, as a service account:
+#   token=$(mktemp) && kubectl create token default --audience sigstore >$token
+#   cosign-v2 sign -y --fulcio-url $FULCIO_URL --identity-token $token --rekor-url $REKOR_URL IMAGE@DIGEST
+#   cosign-v3 sign -y --identity-token $token --signing-config $SIGNING_CONFIG --trusted-root $TRUSTED_ROOT IMAGE@DIGEST
 `
 
 // environ is the environment of commands that are run in the stack.

@@ -10,6 +10,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/pem"
 	"math/big"
 	"net"
@@ -25,7 +26,7 @@ type pair struct {
 type authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
-	pem  []byte
+	pem  []byte // its certificate, and those above it up to the root's
 }
 
 func newAuthority(name string) (*authority, error) {
@@ -33,10 +34,7 @@ func newAuthority(name string) (*authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	template := certificate(name)
-	template.IsCA = true
-	template.BasicConstraintsValid = true
-	template.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature
+	template := authorityCertificate(name)
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		return nil, err
@@ -46,6 +44,37 @@ func newAuthority(name string) (*authority, error) {
 		return nil, err
 	}
 	return &authority{cert: cert, key: key, pem: encode("CERTIFICATE", der)}, nil
+}
+
+// intermediate makes an authority below a, for one purpose.
+func (a *authority) intermediate(name string, usage x509.ExtKeyUsage) (*authority, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	template := authorityCertificate(name)
+	template.ExtKeyUsage = []x509.ExtKeyUsage{usage}
+	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, err
+	}
+	return &authority{cert: cert, key: key, pem: append(encode("CERTIFICATE", der), a.pem...)}, nil
+}
+
+// stamper issues the certificate of a timestamp authority. RFC 3161, section 2.3:
+// its one extended key usage is critical.
+func (a *authority) stamper(name string) (pair, error) {
+	usage, err := asn1.Marshal([]asn1.ObjectIdentifier{{1, 3, 6, 1, 5, 5, 7, 3, 8}})
+	if err != nil {
+		return pair{}, err
+	}
+	template := certificate(name)
+	template.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 37}, Critical: true, Value: usage}}
+	return a.issue(template)
 }
 
 // server issues a certificate for loopback and the given names.
@@ -93,6 +122,14 @@ func certificate(commonName string) *x509.Certificate {
 		NotAfter:     time.Now().AddDate(0, 1, 0),
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 	}
+}
+
+func authorityCertificate(commonName string) *x509.Certificate {
+	template := certificate(commonName)
+	template.IsCA = true
+	template.BasicConstraintsValid = true
+	template.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature
+	return template
 }
 
 // privatePEM encodes a key as unencrypted PKCS #8.

@@ -22,6 +22,7 @@ type command struct {
 	args   []string
 	env    []string // besides PATH, HOME and TMPDIR
 	user   *syscall.Credential
+	before func() error                // called before each start; may be nil
 	ready  func(context.Context) error // probed until nil; nil itself: ready at once
 	signal syscall.Signal              // what Stop sends; zero is SIGTERM
 }
@@ -53,6 +54,11 @@ func (p *Process) Start(ctx context.Context) error {
 	defer p.mu.Unlock()
 	if p.running() {
 		return nil
+	}
+	if p.before != nil {
+		if err := p.before(); err != nil {
+			return err
+		}
 	}
 	logFile, err := os.OpenFile(p.Log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {

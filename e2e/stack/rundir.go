@@ -111,6 +111,17 @@ func (r *runDir) write(name string, content []byte) (string, error) {
 	return path, os.WriteFile(path, content, 0o600)
 }
 
+// temporary writes a new file of the run directory and returns its path.
+func (r *runDir) temporary(name string, content []byte) (string, error) {
+	file, err := os.CreateTemp(r.file("tmp"), name+"-")
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	_, err = file.Write(content)
+	return file.Name(), err
+}
+
 // outside makes a temporary directory that is removed with the run, even if this
 // process does not live to do it.
 func (r *runDir) outside(name string) (string, error) {

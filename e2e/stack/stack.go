@@ -24,6 +24,8 @@ type Options struct {
 	Race bool
 	// Bare leaves Countersign out.
 	Bare bool
+	// Keyless adds what certificates and timestamps come from.
+	Keyless bool
 	// Progress, if not nil, is told of each component that has become ready.
 	Progress func(component string, took time.Duration)
 }
@@ -46,6 +48,7 @@ type Stack struct {
 	Rekor            *Rekor // v1, the default log
 	RekorV2          *RekorTiles
 	Key              KeyPair      // the key that policies name
+	Keyless          *Keyless     // nil unless Options.Keyless
 	Countersign      *Countersign // nil in a bare stack
 
 	root     string
@@ -96,7 +99,7 @@ func (s *Stack) startAll(ctx context.Context, o Options) error {
 	s.spareHosts = s.registryHosts
 
 	g, ctx := errgroup.WithContext(ctx)
-	controlPlane := make(chan struct{})
+	controlPlane, trillian := make(chan struct{}), make(chan struct{})
 	g.Go(s.timed("control plane", func() (err error) {
 		defer close(controlPlane)
 		s.ControlPlane, err = s.startControlPlane(ctx)
@@ -110,7 +113,7 @@ func (s *Stack) startAll(ctx context.Context, o Options) error {
 		s.RegistryFallback, err = s.StartFallbackRegistry(ctx, "registry-fallback")
 		return err
 	}))
-	g.Go(s.timed("rekor", func() error { return s.startRekorAndBelow(ctx) }))
+	g.Go(s.timed("rekor", func() error { return s.startRekorAndBelow(ctx, trillian) }))
 	g.Go(s.timed("rekor v2", func() (err error) {
 		s.RekorV2, err = s.StartRekorTiles(ctx, "rekor-v2")
 		return err
@@ -119,6 +122,9 @@ func (s *Stack) startAll(ctx context.Context, o Options) error {
 		s.Key, err = s.GenerateKey(ctx, "cosign")
 		return err
 	})
+	if o.Keyless {
+		g.Go(s.timed("keyless", func() error { return s.startKeyless(ctx, controlPlane, trillian) }))
+	}
 	if !o.Bare {
 		g.Go(s.timed("countersign", func() error {
 			binary, err := s.buildCountersign(ctx, o.Race)
@@ -136,10 +142,12 @@ func (s *Stack) startAll(ctx context.Context, o Options) error {
 	return g.Wait()
 }
 
-// startRekorAndBelow starts Rekor v1 and what it stands on.
-func (s *Stack) startRekorAndBelow(ctx context.Context) error {
+// startRekorAndBelow starts Rekor v1 and what it stands on. It closes trillian when
+// that runs, or will not.
+func (s *Stack) startRekorAndBelow(ctx context.Context, trillian chan<- struct{}) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
+		defer close(trillian)
 		s.Trillian, err = s.startTrillian(gctx)
 		return err
 	})

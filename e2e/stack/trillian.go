@@ -73,7 +73,7 @@ func (s *Stack) startTrillianServer(ctx context.Context, name, uri string, args 
 
 // createTree makes a new, empty tree and returns its decimal ID.
 func (s *Stack) createTree(ctx context.Context) (string, error) {
-	result, err := s.Run(ctx, nil, s.run.tool("createtree"),
+	result, err := s.runWith(ctx, nil, s.run.environ(), "createtree",
 		"--admin_server="+loopback(s.Trillian.port), "--rpc_deadline=30s")
 	if err != nil {
 		return "", err

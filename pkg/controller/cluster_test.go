@@ -45,11 +45,12 @@ func newReplica(t *testing.T, objects ...client.Object) *replica {
 		}
 	}
 	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
-		WithStatusSubresource(&v1alpha1.ClusterImagePolicy{}, &v1alpha1.TransparencyLog{}).Build()
+		WithStatusSubresource(&v1alpha1.ClusterImagePolicy{}, &v1alpha1.TransparencyLog{}, &v1alpha1.TrustRoot{}).Build()
 	secrets := trust.NewNamespaceSecrets(c, namespace)
 	config := Config{
 		Policies: policy.NewSet(),
 		Secrets:  secrets,
+		Roots:    trust.NewRoots(trust.NewNamespaceConfigMaps(c, namespace)),
 		Logs: trust.NewLogs(func(log *v1alpha1.TransparencyLog) tlog.History {
 			return trust.NewStatusHistory(log, c, c, c.Status())
 		}, secrets),

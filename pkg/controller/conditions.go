@@ -56,6 +56,7 @@ func policyConditions(problems []policy.Problem, lying []string) []metav1.Condit
 	ready := holds(v1alpha1.ConditionReady, "the policy is in force as it is written")
 	keys := holds(v1alpha1.ConditionKeysResolved, "every key was found and parses")
 	logs := holds(v1alpha1.ConditionLogsReady, "every log that is needed exists and can be used")
+	roots := holds(v1alpha1.ConditionTrustRootsReady, "every trust root that is needed exists and can be used")
 	if len(lying) > 0 {
 		logs = fails(logs.Type, v1alpha1.ReasonLogInconsistent, "inconsistent, see status.inconsistency of TransparencyLog "+strings.Join(lying, ", "))
 		ready = fails(ready.Type, logs.Reason, logs.Message)
@@ -68,12 +69,14 @@ func policyConditions(problems []policy.Problem, lying []string) []metav1.Condit
 			keys = fails(keys.Type, reason, message)
 		case policy.PartLog:
 			logs = fails(logs.Type, reason, message)
+		case policy.PartRoot:
+			roots = fails(roots.Type, reason, message)
 		default:
 			reason = v1alpha1.ReasonSpecInvalid
 		}
 		ready = fails(ready.Type, reason, message)
 	}
-	return []metav1.Condition{ready, keys, logs}
+	return []metav1.Condition{ready, keys, logs, roots}
 }
 
 // logConditions says what the outcome of a poll means. What a poll cannot tell is

@@ -22,17 +22,22 @@ import (
 	"github.com/countersign-dev/countersign/policy"
 )
 
-// loader brings logs, then policies, up to date in memory. Every replica runs it.
+// loader brings logs and trust roots, then policies, up to date in memory. Every
+// replica runs it.
 //
-// It always loads everything: policies depend on logs and both on Secrets, there
-// are few of them, and changes are rare. So there is one order, one result, and
-// no way for a change of one to be missed by another. Of status, only
-// whether a log was caught lying is looked at, so that a log that grows causes nothing.
+// It always loads everything: policies depend on logs and trust roots, and all on
+// Secrets and ConfigMaps, there are few of them, and changes are rare. So there is
+// one order, one result, and no way for a change of one to be missed by another.
+// Of status, only whether a log was caught lying is looked at, so that a log that
+// grows causes nothing.
 type loader struct {
 	reader client.Reader
 	config Config
 	ready  *Readiness
 	loaded signal
+	// again says that a trust root holds something else than before; refreshed
+	// is sent when trust roots have been read.
+	again, refreshed signal
 }
 
 // everything is the one request of the loader.
@@ -48,7 +53,10 @@ func (l *loader) setup(m ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(m).Named("loader").
 		Watches(&v1alpha1.ClusterImagePolicy{}, enqueue, builder.WithPredicates(specChanged())).
 		Watches(&v1alpha1.TransparencyLog{}, enqueue, builder.WithPredicates(predicate.Or(specChanged(), accusationChanged()))).
+		Watches(&v1alpha1.TrustRoot{}, enqueue, builder.WithPredicates(specChanged())).
 		Watches(&corev1.Secret{}, enqueue).
+		Watches(&corev1.ConfigMap{}, enqueue).
+		WatchesRawSource(l.again.source(func(context.Context) []reconcile.Request { return []reconcile.Request{everything()} })).
 		// In an empty cluster no watch ever says anything.
 		WatchesRawSource(once(everything())).
 		WithOptions(controller.Options{NeedLeaderElection: &everyReplica}).
@@ -60,6 +68,10 @@ func (l *loader) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.
 	if err := l.loadLogs(ctx); err != nil {
 		return reconcile.Result{}, err
 	}
+	if err := l.loadRoots(ctx); err != nil {
+		return reconcile.Result{}, err
+	}
+	l.refreshed.send()
 	if err := l.loadPolicies(ctx); err != nil {
 		return reconcile.Result{}, err
 	}
@@ -88,6 +100,27 @@ func (l *loader) loadLogs(ctx context.Context) error {
 	return nil
 }
 
+func (l *loader) loadRoots(ctx context.Context) error {
+	var roots v1alpha1.TrustRootList
+	if err := l.reader.List(ctx, &roots); err != nil {
+		return fmt.Errorf("listing TrustRoots: %w", err)
+	}
+	present := sets.New[string]()
+	for i := range roots.Items {
+		root := &roots.Items[i]
+		present.Insert(root.Name)
+		if err := l.config.Roots.Set(ctx, root); err != nil {
+			ctrl.LoggerFrom(ctx).Info("A trust root cannot be used", "trustRoot", root.Name, "cause", err.Error())
+		}
+	}
+	for _, name := range l.config.Roots.Names() {
+		if !present.Has(name) {
+			l.config.Roots.Delete(name)
+		}
+	}
+	return nil
+}
+
 func (l *loader) loadPolicies(ctx context.Context) error {
 	var objects v1alpha1.ClusterImagePolicyList
 	if err := l.reader.List(ctx, &objects); err != nil {
@@ -96,7 +129,7 @@ func (l *loader) loadPolicies(ctx context.Context) error {
 	compiled := make([]*policy.Policy, 0, len(objects.Items))
 	inForce := make(map[types.UID]*policy.Policy, len(objects.Items))
 	for i := range objects.Items {
-		next := policy.Compile(ctx, &objects.Items[i], policy.Trust{Logs: l.config.Logs, Secrets: l.config.Secrets})
+		next := policy.Compile(ctx, &objects.Items[i], policy.Trust{Logs: l.config.Logs, Roots: l.config.Roots, Secrets: l.config.Secrets})
 		for _, problem := range next.Problems() {
 			ctrl.LoggerFrom(ctx).Info("A policy is not ready, and refuses what depends on it",
 				"policy", next.Name(), "field", problem.Path, "cause", problem.Err.Error())

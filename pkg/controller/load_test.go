@@ -35,7 +35,7 @@ func TestAPolicyRecoversWhenItsReferencesAppear(t *testing.T) {
 	key := v1alpha1.KeyAuthority{SecretRef: &v1alpha1.SecretKeyReference{Name: "signing"}}
 	r := newReplica(t, policyObject(key, "corp"))
 	r.load()
-	want := map[string]string{"Ready": "SecretNotFound", "KeysResolved": "SecretNotFound", "LogsReady": "True"}
+	want := map[string]string{"Ready": "SecretNotFound", "TrustRootsReady": "True", "KeysResolved": "SecretNotFound", "LogsReady": "True"}
 	if diff := cmp.Diff(want, r.policyConditions("payments")); diff != "" {
 		t.Errorf("without its Secret (-want +got):\n%s", diff)
 	}
@@ -49,14 +49,14 @@ func TestAPolicyRecoversWhenItsReferencesAppear(t *testing.T) {
 	}
 	r.create(secret)
 	r.load()
-	want = map[string]string{"Ready": "LogNotFound", "KeysResolved": "True", "LogsReady": "LogNotFound"}
+	want = map[string]string{"Ready": "LogNotFound", "TrustRootsReady": "True", "KeysResolved": "True", "LogsReady": "LogNotFound"}
 	if diff := cmp.Diff(want, r.policyConditions("payments")); diff != "" {
 		t.Errorf("without its log (-want +got):\n%s", diff)
 	}
 
 	r.create(logObject(t, "corp", log, "https://rekor.test"))
 	r.load()
-	want = map[string]string{"Ready": "True", "KeysResolved": "True", "LogsReady": "True"}
+	want = map[string]string{"Ready": "True", "TrustRootsReady": "True", "KeysResolved": "True", "LogsReady": "True"}
 	if diff := cmp.Diff(want, r.policyConditions("payments")); diff != "" {
 		t.Errorf("with all it names (-want +got):\n%s", diff)
 	}
@@ -132,7 +132,7 @@ func TestAnInconsistentLogShowsInThePoliciesThatNeedIt(t *testing.T) {
 	object.Status.Inconsistency = &v1alpha1.LogInconsistency{Notes: []string{"a", "b"}}
 	r := newReplica(t, policyObject(v1alpha1.KeyAuthority{Data: pemOf(t, log.PublicKey())}, "corp"), object)
 	r.load()
-	want := map[string]string{"Ready": "LogInconsistent", "KeysResolved": "True", "LogsReady": "LogInconsistent"}
+	want := map[string]string{"Ready": "LogInconsistent", "TrustRootsReady": "True", "KeysResolved": "True", "LogsReady": "LogInconsistent"}
 	if diff := cmp.Diff(want, r.policyConditions("payments")); diff != "" {
 		t.Errorf("conditions (-want +got):\n%s", diff)
 	}

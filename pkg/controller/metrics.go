@@ -46,3 +46,38 @@ func (m *logMetrics) forget(log string) {
 	m.verified.DeleteLabelValues(log)
 	m.inconsistencies.DeleteLabelValues(log)
 }
+
+// rootMetrics is what is measured of trust roots, by name, in the leader.
+type rootMetrics struct {
+	expiry *prometheus.GaugeVec
+	fresh  *prometheus.GaugeVec
+}
+
+func newRootMetrics() *rootMetrics {
+	labels := []string{"trustroot"}
+	return &rootMetrics{
+		expiry: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "countersign_trustroot_expiry_timestamp_seconds",
+			Help: "When the first part of a trust root ends, in seconds since 1970 UTC.",
+		}, labels),
+		fresh: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "countersign_trustroot_fresh",
+			Help: "1 if what is in force of a trust root is what its source says now, and 0 if not.",
+		}, labels),
+	}
+}
+
+func (m *rootMetrics) register(registry prometheus.Registerer) error {
+	for _, collector := range []prometheus.Collector{m.expiry, m.fresh} {
+		if err := registry.Register(collector); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forget drops the series of a trust root that was deleted.
+func (m *rootMetrics) forget(root string) {
+	m.expiry.DeleteLabelValues(root)
+	m.fresh.DeleteLabelValues(root)
+}

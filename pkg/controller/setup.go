@@ -2,8 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package controller keeps what admission needs in memory, in every replica:
-// policies, logs and the keys that they name. In one replica, the leader, it also
-// polls the logs and writes what it finds into the status of the objects.
+// policies, and the logs, trust roots and keys that they name. In one replica, the
+// leader, it also polls the logs and writes what it finds into the status of the
+// objects.
 package controller
 
 import (
@@ -27,8 +28,10 @@ type Config struct {
 	// Policies is replaced as a whole whenever something that policies depend
 	// on has changed.
 	Policies *policy.Set
-	// Logs and Secrets are where the references of policies lead, see NewTrust.
+	// Logs, Roots and Secrets are where the references of policies lead, see
+	// NewTrust.
 	Logs    *trust.Logs
+	Roots   *trust.Roots
 	Secrets trust.SecretReader
 }
 
@@ -37,13 +40,25 @@ type Config struct {
 func Setup(m ctrl.Manager, config Config) (*Readiness, error) {
 	ready := &Readiness{}
 	loaded := make(signal, 1)
-	load := &loader{reader: m.GetClient(), config: config, ready: ready, loaded: loaded}
+	refreshed := make(signal, 1)
+	load := &loader{reader: m.GetClient(), config: config, ready: ready, loaded: loaded, again: make(signal, 1), refreshed: refreshed}
 	if err := load.setup(m); err != nil {
 		return nil, fmt.Errorf("loader of policies: %w", err)
 	}
 	status := &policyStatus{client: m.GetClient(), ready: ready, loaded: loaded}
 	if err := status.setup(m); err != nil {
 		return nil, fmt.Errorf("status of policies: %w", err)
+	}
+	refresh := &refresher{client: m.GetClient(), roots: config.Roots, changed: load.again, refreshed: refreshed}
+	if err := refresh.setup(m); err != nil {
+		return nil, fmt.Errorf("refresher of trust roots: %w", err)
+	}
+	roots := newRootStatus(m.GetClient(), config.Roots, m.GetEventRecorder("countersign"), refreshed)
+	if err := roots.setup(m); err != nil {
+		return nil, fmt.Errorf("status of trust roots: %w", err)
+	}
+	if err := roots.metrics.register(metrics.Registry); err != nil {
+		return nil, fmt.Errorf("metrics of trust roots: %w", err)
 	}
 	watch := newMonitor(m.GetClient(), config.Logs, m.GetEventRecorder("countersign"))
 	if err := watch.setup(m); err != nil {
@@ -55,22 +70,29 @@ func Setup(m ctrl.Manager, config Config) (*Readiness, error) {
 	return ready, nil
 }
 
-// NewTrust returns the logs of a cluster, whose history is in the status of their
-// objects, and the Secrets of countersign's own namespace.
-func NewTrust(c cluster.Cluster, namespace string) (*trust.Logs, *trust.NamespaceSecrets) {
+// NewTrust returns what policies of a cluster can refer to: its logs, whose history
+// is in the status of their objects, its trust roots, and the Secrets of
+// countersign's own namespace. Config.Policies is for the caller to fill in.
+func NewTrust(c cluster.Cluster, namespace string) Config {
 	secrets := trust.NewNamespaceSecrets(c.GetClient(), namespace)
 	history := func(log *v1alpha1.TransparencyLog) tlog.History {
 		return trust.NewStatusHistory(log, c.GetClient(), c.GetAPIReader(), c.GetClient().Status())
 	}
-	return trust.NewLogs(history, secrets), secrets
+	return Config{
+		Logs:    trust.NewLogs(history, secrets),
+		Roots:   trust.NewRoots(trust.NewNamespaceConfigMaps(c.GetClient(), namespace)),
+		Secrets: secrets,
+	}
 }
 
-// CacheOptions returns the options for the manager's cache: of Secrets, it reads
-// those in namespace and no others, which is all that countersign may.
+// CacheOptions returns the options for the manager's cache: of Secrets and
+// ConfigMaps, it reads those in namespace and no others, which is all that
+// countersign may.
 func CacheOptions(namespace string) cache.Options {
 	return cache.Options{
 		ByObject: map[client.Object]cache.ByObject{
-			&corev1.Secret{}: {Namespaces: map[string]cache.Config{namespace: {}}},
+			&corev1.Secret{}:    {Namespaces: map[string]cache.Config{namespace: {}}},
+			&corev1.ConfigMap{}: {Namespaces: map[string]cache.Config{namespace: {}}},
 		},
 		DefaultTransform: cache.TransformStripManagedFields(),
 	}

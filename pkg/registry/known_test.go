@@ -98,7 +98,7 @@ func TestManySearchesAtOnceAskOnce(t *testing.T) {
 	waitFor(t, func() bool {
 		client.listing.mu.Lock()
 		defer client.listing.mu.Unlock()
-		c := client.listing.calls[foundKey(ref, subject)]
+		c := client.listing.calls[foundKey(ref, subject, "signatures")]
 		return c != nil && c.waiting == cap(results)
 	})
 	close(release)

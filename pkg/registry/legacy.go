@@ -26,11 +26,17 @@ const (
 // legacy reads the image under the tag sha256-<hex>.sig, each layer of which is
 // a signature.
 func (s *search) legacy(ctx context.Context) ([]verify.Signature, error) {
-	const what = "the signature image"
+	return s.tagged(ctx, ".sig", s.layers)
+}
+
+// tagged reads the image under the tag sha256-<hex> with a suffix, and what read
+// finds in its manifest.
+func (s *search) tagged(ctx context.Context, suffix string, read func(context.Context, manifest) ([]verify.Signature, error)) ([]verify.Signature, error) {
+	what := "the image under " + suffix
 	a, err := s.ask(ctx, request{
 		repository: s.repository,
 		method:     http.MethodGet,
-		path:       "manifests/" + s.tag() + ".sig",
+		path:       "manifests/" + s.tag() + suffix,
 		accept:     strings.Join(manifestTypes, ","),
 		max:        s.limits.Manifest,
 	})
@@ -49,7 +55,7 @@ func (s *search) legacy(ctx context.Context) ([]verify.Signature, error) {
 	if err != nil {
 		return nil, s.malformed(what, err)
 	}
-	return s.layers(ctx, m)
+	return read(ctx, m)
 }
 
 // tag is the digest as a tag.

@@ -29,15 +29,25 @@ import (
 // The registry is asked for its lists each time, and for content only if it is
 // not known by digest. The result is shared: do not change it.
 func (c *Client) Signatures(ctx context.Context, ref image.Reference, digest string) ([]verify.Signature, error) {
+	return c.list(ctx, ref, digest, "signatures", func(ctx context.Context, s *search) ([]verify.Signature, error) {
+		return s.all(ctx)
+	})
+}
+
+// list returns what look finds beside a digest, and remembers it as known of that
+// kind.
+func (c *Client) list(ctx context.Context, ref image.Reference, digest, kind string,
+	look func(context.Context, *search) ([]verify.Signature, error),
+) ([]verify.Signature, error) {
 	if !sha256Digest.MatchString(digest) || ref.Name() == nil {
 		return nil, unavailable("no image is named by digest %q", printable(digest))
 	}
 	ctx, cancel := c.within(ctx)
 	defer cancel()
 	repository := ref.Name().Context()
-	key := foundKey(ref, digest)
+	key := foundKey(ref, digest, kind)
 	found, err := c.listing.do(ctx, key, func(ctx context.Context) ([]verify.Signature, error) {
-		return c.newSearch(repository, digest).all(ctx)
+		return look(ctx, c.newSearch(repository, digest))
 	})
 	if len(found) > 0 {
 		c.found.put(key, found, footprint(found))
@@ -54,16 +64,20 @@ func (c *Client) Signatures(ctx context.Context, ref image.Reference, digest str
 // Signatures found, without a request, and whether there are any. They may only
 // be used to admit: before a denial, call Signatures.
 func (c *Client) CachedSignatures(ref image.Reference, digest string) ([]verify.Signature, bool) {
+	return c.cached(ref, digest, "signatures")
+}
+
+func (c *Client) cached(ref image.Reference, digest, kind string) ([]verify.Signature, bool) {
 	if ref.Name() == nil {
 		return nil, false
 	}
-	return c.found.get(foundKey(ref, digest))
+	return c.found.get(foundKey(ref, digest, kind))
 }
 
 // foundKey keeps repositories apart: a signature that lies beside an image in
 // one says nothing about the same image in another.
-func foundKey(ref image.Reference, digest string) string {
-	return ref.Repository() + "@" + digest
+func foundKey(ref image.Reference, digest, kind string) string {
+	return kind + " " + ref.Repository() + "@" + digest
 }
 
 // all looks in both places at once.
@@ -118,6 +132,8 @@ func footprint(found []verify.Signature) int64 {
 		switch v := signature.(type) {
 		case verify.LegacySignature:
 			bytes += len(v.Payload) + len(v.Base64Signature) + len(v.RekorBundle) + len(v.Certificate) + len(v.Chain) + len(v.RFC3161Timestamp)
+		case verify.LegacyAttestation:
+			bytes += len(v.Envelope) + len(v.RekorBundle) + len(v.Certificate) + len(v.RFC3161Timestamp)
 		case verify.Bundle:
 			bytes += len(v.JSON)
 		}

@@ -100,7 +100,7 @@ func (p *Prover) Prove(ctx context.Context, claim Claim, entry *Entry) (Proof, e
 	if entry != nil && entry.Inclusion != nil {
 		return p.include(ctx, leaf, entry)
 	}
-	if known, ok := p.proofs.Get(leaf); ok {
+	if known, ok := p.proofs.Get(leaf); ok && known.answers(entry) {
 		// A log that was caught lying proves nothing any more, not even what
 		// it proved before.
 		if _, _, err := p.latest(ctx, known.checkpoint.origin); err != nil {
@@ -187,7 +187,11 @@ func (p *Prover) include(ctx context.Context, leaf [32]byte, entry *Entry) (Proo
 	if len(entry.SignedEntryTimestamp) > 0 {
 		proven.integratedTime = entry.IntegratedTime
 	}
-	p.proofs.Add(leaf, proven)
+	if known, ok := p.proofs.Get(leaf); !ok || known.integratedTime == 0 || proven.integratedTime != 0 {
+		// Who shows the proof alone does not make us forget when the log said
+		// that it took the entry.
+		p.proofs.Add(leaf, proven)
+	}
 	return proven, nil
 }
 

@@ -229,12 +229,26 @@ func ConditionReason(err error) string {
 		return v1alpha1.ReasonSucceeded
 	case errors.Is(err, ErrSecretNotFound):
 		return v1alpha1.ReasonSecretNotFound
+	case errors.Is(err, ErrConfigMapNotFound):
+		return v1alpha1.ReasonConfigMapNotFound
+	case errors.Is(err, ErrExpired):
+		return v1alpha1.ReasonExpired
+	case errors.Is(err, ErrMirrorUnavailable):
+		return v1alpha1.ReasonUnavailable
+	case errors.Is(err, ErrRepositoryInvalid):
+		return v1alpha1.ReasonRepositoryInvalid
+	case errors.Is(err, ErrRootUnsuitable):
+		return v1alpha1.ReasonTrustRootUnsuitable
+	case errors.Is(err, ErrRootNotFound):
+		return v1alpha1.ReasonTrustRootNotFound
 	case errors.Is(err, ErrKeyInvalid):
 		return v1alpha1.ReasonKeyInvalid
 	case errors.Is(err, ErrLogNotFound), errors.Is(err, ErrNoDefaultLog):
 		return v1alpha1.ReasonLogNotFound
 	case errors.Is(err, ErrLogNotReady):
 		return v1alpha1.ReasonLogNotReady
+	case errors.Is(err, ErrRootNotReady):
+		return v1alpha1.ReasonTrustRootNotReady
 	default:
 		return v1alpha1.ReasonSpecInvalid
 	}

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"time"
 
 	"github.com/sigstore/sigstore-go/pkg/verify"
 
@@ -46,8 +45,12 @@ func (a *Authority) VerifyArtifact(ctx context.Context, artifact Artifact, b Bun
 		return verdictOf(err)
 	}
 	c.dropUnproven()
+	keys, err := a.signers(c)
+	if err != nil {
+		return verdictOf(err)
+	}
 	var best Verdict
-	for _, key := range a.Keys {
+	for _, key := range keys {
 		verdict := a.verifyArtifactKey(ctx, c, key, artifact)
 		if _, ok := verdict.(Verified); ok {
 			return verdict
@@ -67,18 +70,14 @@ func (a *Authority) verifyArtifactKey(ctx context.Context, c *candidate, key Key
 	if err != nil {
 		return verdictOf(err)
 	}
-	evidence := Evidence{Format: c.format, Signer: key.String()}
-	if !a.InsecureIgnoreTlog {
-		offline, err := a.namedBy(c)
-		if err != nil {
-			return verdictOf(err)
-		}
-		if evidence.Proofs, err = offline.proveLogged(ctx, c, key); err != nil {
-			return verdictOf(err)
-		}
+	if a.InsecureIgnoreTlog {
+		return a.verifyEvidence(ctx, c, key)
 	}
-	evidence.VerifiedAt = time.Now().UTC()
-	return Verified{Evidence: evidence}
+	offline, err := a.namedBy(c)
+	if err != nil {
+		return verdictOf(err)
+	}
+	return offline.verifyEvidence(ctx, c, key)
 }
 
 // namedBy returns the authority with those of its logs that the candidate's

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sigstore/sigstore-go/pkg/root"
+
 	"github.com/countersign-dev/countersign/pkg/tlog"
 )
 
@@ -20,6 +22,21 @@ type Authority struct {
 	Name string
 	// Keys are alternatives: a signature by one of them is enough.
 	Keys []Key
+	// Keyless is who may sign with a certificate. Keys and Keyless exclude each
+	// other.
+	Keyless *Keyless
+	// TimestampRoot holds the authorities of which one must have stamped the
+	// signature. It adds a requirement: it never replaces the log.
+	TimestampRoot root.TrustedMaterial
+	// Annotations are claims that the signature must carry, beside its image.
+	Annotations map[string]string
+	// Attestations are required beside the signature, all of them.
+	Attestations []AttestationRequirement
+	// SkipSignature asks for the attestations alone.
+	SkipSignature bool
+	// Format is the storage format that counts: "legacy", "bundle", or "" for
+	// both.
+	Format string
 	// Logs are the logs that count. Empty is allowed only with InsecureIgnoreTlog.
 	Logs []*tlog.Prover
 	// LogThreshold is how many logs with distinct keys must prove inclusion. 0
@@ -33,10 +50,31 @@ type Authority struct {
 // or nothing at all.
 func (a *Authority) Validate() error {
 	switch {
+	case a.Keyless != nil && len(a.Keys) > 0:
+		return errors.New("key and keyless exclude each other")
+	case a.Keyless != nil:
+		if err := a.Keyless.validate(); err != nil {
+			return err
+		}
 	case len(a.Keys) == 0:
 		return errors.New("authority has no key")
 	case slices.ContainsFunc(a.Keys, func(k Key) bool { return k.verifier == nil }):
 		return errors.New("authority has a key that was not parsed")
+	}
+	if a.SkipSignature && len(a.Attestations) == 0 {
+		return errors.New("authority asks for neither a signature nor an attestation")
+	}
+	if !slices.Contains([]string{"", "legacy", "bundle"}, a.Format) {
+		return fmt.Errorf("%q is no storage format: legacy and bundle are", a.Format)
+	}
+	if a.TimestampRoot != nil && len(a.TimestampRoot.TimestampingAuthorities()) == 0 {
+		return errors.New("the trust root for timestamps has no timestamp authority")
+	}
+	return a.validateLogs()
+}
+
+func (a *Authority) validateLogs() error {
+	switch {
 	case a.InsecureIgnoreTlog && len(a.Logs) > 0:
 		return errors.New("insecureIgnoreTlog and logs exclude each other")
 	case a.InsecureIgnoreTlog:
@@ -73,23 +111,47 @@ func (a *Authority) Verify(ctx context.Context, digest string, signatures []Sign
 	if err := checkDigest(digest); err != nil {
 		return verdictOf(err)
 	}
-	var best Verdict = Rejected{Reason: NoSignature, Detail: "no signature was found"}
+	verdict := a.verifyImage(ctx, digest, signatures)
+	for _, required := range a.Attestations {
+		found, ok := verdict.(Verified)
+		if !ok {
+			return verdict
+		}
+		verdict = a.verifyAttestation(ctx, digest, signatures, required, found.Evidence)
+	}
+	return verdict
+}
+
+// verifyImage looks for a good signature of the image, where one is asked for.
+func (a *Authority) verifyImage(ctx context.Context, digest string, signatures []Signature) Verdict {
+	if a.SkipSignature {
+		return Verified{Evidence: Evidence{Format: formatAttestations, VerifiedAt: time.Now().UTC()}}
+	}
+	return a.search(ctx, digest, signatures, purpose{})
+}
+
+// search returns the verdict on the best of the signatures for a purpose.
+func (a *Authority) search(ctx context.Context, digest string, signatures []Signature, want purpose) Verdict {
+	var best Verdict
 	for _, s := range signatures {
 		if ctx.Err() != nil {
 			return Unavailable{Cause: DeadlineExceeded, Detail: "time ran out before all signatures were looked at"}
 		}
-		verdict := a.verifyOne(ctx, digest, s)
+		verdict := a.verifyOne(ctx, digest, s, want)
 		if _, ok := verdict.(Verified); ok {
 			return verdict
 		}
 		best = further(best, verdict)
+	}
+	if best == nil {
+		return Rejected{Reason: NoSignature, Detail: "no signature was found"}
 	}
 	return best
 }
 
 // verifyOne gives the verdict on one signature, in a way that nothing that an
 // attacker wrote can end the process.
-func (a *Authority) verifyOne(ctx context.Context, digest string, s Signature) (verdict Verdict) {
+func (a *Authority) verifyOne(ctx context.Context, digest string, s Signature, want purpose) (verdict Verdict) {
 	defer func() {
 		if r := recover(); r != nil {
 			verdict = Rejected{Reason: SignatureInvalid, Detail: printable(fmt.Sprintf("verification failed in a way that is a fault of countersign: %v", r))}
@@ -99,9 +161,16 @@ func (a *Authority) verifyOne(ctx context.Context, digest string, s Signature) (
 	if err != nil {
 		return verdictOf(err)
 	}
+	if a.Format != "" && a.Format != c.format {
+		return Rejected{Reason: NoSignature, Detail: fmt.Sprintf("a signature was found in the %s format, and the authority asks for the %s format", c.format, a.Format)}
+	}
+	keys, err := a.signers(c)
+	if err != nil {
+		return verdictOf(err)
+	}
 	var best Verdict = Rejected{Reason: NoSignature, Detail: attestationMessage}
-	for _, key := range a.Keys {
-		verdict := a.verifyKey(ctx, c, key, digest)
+	for _, key := range keys {
+		verdict := a.verifyKey(ctx, c, key, digest, want)
 		if _, ok := verdict.(Verified); ok {
 			return verdict
 		}
@@ -110,17 +179,31 @@ func (a *Authority) verifyOne(ctx context.Context, digest string, s Signature) (
 	return best
 }
 
-func (a *Authority) verifyKey(ctx context.Context, c *candidate, key Key, digest string) Verdict {
-	if err := verifySignature(c, key, digest); err != nil {
+func (a *Authority) verifyKey(ctx context.Context, c *candidate, key Key, digest string, want purpose) Verdict {
+	if err := verifySignature(c, key, digest, want); err != nil {
 		return verdictOf(err)
 	}
-	evidence := Evidence{Format: c.format, Signer: key.String()}
+	if !want.isAttestation() {
+		if err := c.checkAnnotations(a.Annotations); err != nil {
+			return verdictOf(err)
+		}
+	}
+	return a.verifyEvidence(ctx, c, key)
+}
+
+// verifyEvidence verifies, for a signature that is good, that it is in the logs,
+// and that it was made when its certificate was good.
+func (a *Authority) verifyEvidence(ctx context.Context, c *candidate, key Key) Verdict {
+	evidence := Evidence{Format: c.format, Signer: a.signer(c, key)}
 	if !a.InsecureIgnoreTlog {
 		proofs, err := a.proveLogged(ctx, c, key)
 		if err != nil {
 			return verdictOf(err)
 		}
 		evidence.Proofs = proofs
+	}
+	if err := a.checkTimes(c, evidence.Proofs); err != nil {
+		return verdictOf(err)
 	}
 	evidence.VerifiedAt = time.Now().UTC()
 	return Verified{Evidence: evidence}

@@ -6,19 +6,13 @@ package verify
 import (
 	"bytes"
 	"crypto"
-	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"unicode"
 
-	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
-	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
-	rekorv1 "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
-	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/countersign-dev/countersign/pkg/tlog"
 )
@@ -55,6 +49,13 @@ type candidate struct {
 	// It only chooses between two texts of a rejection.
 	mentionsKey func(Key) bool
 	entries     []*tlog.Entry
+	// certified is set when the signature comes with a certificate; leaf is that
+	// certificate, or nil when leafErr says why it is none.
+	certified bool
+	leaf      *x509.Certificate
+	leafErr   error
+	// timestamps are RFC 3161 timestamps over the signature, in DER.
+	timestamps [][]byte
 }
 
 // parse turns a signature into a candidate, or says why it cannot be one.
@@ -62,152 +63,13 @@ func parse(sig Signature) (*candidate, error) {
 	switch s := sig.(type) {
 	case LegacySignature:
 		return parseLegacy(s)
+	case LegacyAttestation:
+		return parseLegacyAttestation(s)
 	case Bundle:
 		return parseBundle(s.JSON)
 	default:
 		return nil, reject(SignatureInvalid, "signature of unknown kind %T", sig)
 	}
-}
-
-// parseLegacy turns a layer of cosign's .sig image into a bundle that holds a
-// message signature over the layer's bytes.
-func parseLegacy(s LegacySignature) (*candidate, error) {
-	if len(s.Payload) > maxPayloadBytes {
-		return nil, reject(LimitExceeded, "signed payload is longer than %d bytes", maxPayloadBytes)
-	}
-	if len(s.Base64Signature) > maxPayloadBytes {
-		return nil, reject(LimitExceeded, "the annotation dev.cosignproject.cosign/signature is longer than %d bytes", maxPayloadBytes)
-	}
-	if s.Certificate != "" {
-		return nil, reject(KeyMismatch, "it was made with a certificate, and the authority asks for a key")
-	}
-	sig, err := base64.StdEncoding.DecodeString(s.Base64Signature)
-	if err != nil || len(sig) == 0 {
-		return nil, reject(SignatureInvalid, "the annotation dev.cosignproject.cosign/signature is not base64")
-	}
-	digest := sha256.Sum256(s.Payload)
-	entity, err := bundle.NewBundle(&protobundle.Bundle{
-		MediaType: bundleV03,
-		Content: &protobundle.Bundle_MessageSignature{MessageSignature: &protocommon.MessageSignature{
-			MessageDigest: &protocommon.HashOutput{Algorithm: protocommon.HashAlgorithm_SHA2_256, Digest: digest[:]},
-			Signature:     sig,
-		}},
-		VerificationMaterial: &protobundle.VerificationMaterial{
-			Content: &protobundle.VerificationMaterial_PublicKey{PublicKey: &protocommon.PublicKeyIdentifier{}},
-		},
-	})
-	if err != nil {
-		return nil, reject(SignatureInvalid, "%v", err)
-	}
-	c := &candidate{format: "legacy", entity: entity, message: s.Payload, signature: sig}
-	if s.RekorBundle != "" {
-		entry, err := parseRekorBundle(s.RekorBundle)
-		if err != nil {
-			return nil, err
-		}
-		c.entries = []*tlog.Entry{entry}
-	}
-	c.mentionsKey = c.anyEntryHolds
-	return c, nil
-}
-
-// parseRekorBundle parses the annotation dev.sigstore.cosign/bundle. cosign's own
-// parser ends the process on some of what an attacker can write there.
-func parseRekorBundle(text string) (*tlog.Entry, error) {
-	if len(text) > maxPayloadBytes {
-		return nil, reject(LimitExceeded, "the annotation dev.sigstore.cosign/bundle is longer than %d bytes", maxPayloadBytes)
-	}
-	var annotation struct {
-		SignedEntryTimestamp []byte `json:"SignedEntryTimestamp"` //nolint:tagliatelle // cosign's spelling
-		Payload              struct {
-			Body           []byte `json:"body"`
-			IntegratedTime int64  `json:"integratedTime"`
-			LogIndex       int64  `json:"logIndex"`
-			LogID          string `json:"logID"` //nolint:tagliatelle // cosign's spelling
-		} `json:"Payload"` //nolint:tagliatelle // cosign's spelling
-	}
-	if err := json.Unmarshal([]byte(text), &annotation); err != nil {
-		return nil, reject(LogEntryMismatch, "the annotation dev.sigstore.cosign/bundle does not parse")
-	}
-	logID, err := hex.DecodeString(annotation.Payload.LogID)
-	if err != nil {
-		return nil, reject(LogEntryMismatch, "the annotation dev.sigstore.cosign/bundle has a logID that is not hexadecimal")
-	}
-	if len(annotation.SignedEntryTimestamp) == 0 {
-		return nil, reject(TimestampInvalid, "the annotation dev.sigstore.cosign/bundle has no signed entry timestamp")
-	}
-	return &tlog.Entry{
-		LogID:                logID,
-		Body:                 annotation.Payload.Body,
-		LogIndex:             annotation.Payload.LogIndex,
-		IntegratedTime:       annotation.Payload.IntegratedTime,
-		SignedEntryTimestamp: annotation.SignedEntryTimestamp,
-	}, nil
-}
-
-// parseBundle parses a sigstore bundle, v0.1 to v0.3.
-func parseBundle(text []byte) (*candidate, error) {
-	if len(text) > maxBundleBytes {
-		return nil, reject(LimitExceeded, "bundle is longer than %d bytes", maxBundleBytes)
-	}
-	message := new(protobundle.Bundle)
-	if err := protojson.Unmarshal(text, message); err != nil {
-		return nil, reject(SignatureInvalid, "the bundle does not parse")
-	}
-	material := message.GetVerificationMaterial()
-	logged := material.GetTlogEntries()
-	if len(logged) > maxLogEntries {
-		return nil, reject(LimitExceeded, "the bundle has %d log entries", len(logged))
-	}
-	if material.GetPublicKey() == nil {
-		return nil, reject(KeyMismatch, "it was made with a certificate, and the authority asks for a key")
-	}
-	material.TlogEntries = nil
-	entity, err := bundle.NewBundle(message)
-	if err != nil {
-		return nil, reject(SignatureInvalid, "the bundle is not valid: %.200v", err)
-	}
-	c := &candidate{format: "bundle", entity: entity, hint: material.GetPublicKey().GetHint()}
-	c.mentionsKey = func(k Key) bool {
-		if c.hint != "" && c.hint != k.hint() {
-			return len(c.entries) > 0 && c.anyEntryHolds(k)
-		}
-		return true
-	}
-	for _, entry := range logged {
-		c.entries = append(c.entries, bundleEntry(entry))
-	}
-	if m := message.GetMessageSignature(); m != nil {
-		c.signature = m.GetSignature()
-		return c, nil
-	}
-	envelope := message.GetDsseEnvelope()
-	if len(envelope.GetSignatures()) != 1 {
-		return nil, reject(SignatureInvalid, "the envelope has %d signatures, exactly one is allowed", len(envelope.GetSignatures()))
-	}
-	c.signature = envelope.GetSignatures()[0].GetSig()
-	c.payload = envelope.GetPayload()
-	return c, nil
-}
-
-// bundleEntry copies what package tlog needs of a bundle's log entry. Kind,
-// version, tree size and root hash are left out on purpose: nobody signed them.
-func bundleEntry(e *rekorv1.TransparencyLogEntry) *tlog.Entry {
-	entry := &tlog.Entry{
-		LogID:                e.GetLogId().GetKeyId(),
-		Body:                 e.GetCanonicalizedBody(),
-		LogIndex:             e.GetLogIndex(),
-		IntegratedTime:       e.GetIntegratedTime(),
-		SignedEntryTimestamp: e.GetInclusionPromise().GetSignedEntryTimestamp(),
-	}
-	if p := e.GetInclusionProof(); p != nil {
-		entry.Inclusion = &tlog.Inclusion{
-			Index:      p.GetLogIndex(),
-			Hashes:     p.GetHashes(),
-			Checkpoint: p.GetCheckpoint().GetEnvelope(),
-		}
-	}
-	return entry
 }
 
 // claim is what a log entry about this signature by this key must say.

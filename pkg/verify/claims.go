@@ -20,29 +20,42 @@ import (
 const (
 	simpleSigningType  = "cosign container image signature"
 	statementType      = "https://in-toto.io/Statement/v1"
+	statementTypeV01   = "https://in-toto.io/Statement/v0.1"
 	signPredicateType  = "https://sigstore.dev/cosign/sign/v1"
 	dssePayloadType    = "application/vnd.in-toto+json"
 	digestAlgorithm    = "sha256"
 	digestPrefix       = digestAlgorithm + ":"
-	attestationMessage = "it is an attestation, not an image signature"
+	attestationMessage = "what was found is an attestation, not an image signature"
 )
 
-// errNotImageSignature: what was found is well-formed, but it is something else
-// than a signature of an image, so it counts as absent.
-var errNotImageSignature = errors.New(attestationMessage)
+// errOtherPurpose: what was found is well-formed, but it is something else than
+// what is looked for, so it counts as absent.
+var errOtherPurpose = errors.New("it was made for another purpose")
+
+// purpose is what a signature is looked for: as a signature of the image, or as an
+// attestation about it with one type of predicate.
+type purpose struct {
+	// predicateType is empty for a signature of the image.
+	predicateType string
+}
+
+func (p purpose) isAttestation() bool { return p.predicateType != "" }
 
 // verifySignature verifies the candidate's one signature under key, and that it
-// is an image signature about the image with this digest. It returns a
-// rejection, or errNotImageSignature.
-func verifySignature(c *candidate, key Key, digest string) error {
+// serves the purpose for the image with this digest. It returns a rejection, or
+// errOtherPurpose.
+func verifySignature(c *candidate, key Key, digest string, want purpose) error {
 	if c.message != nil {
+		if want.isAttestation() {
+			return errOtherPurpose
+		}
 		if err := verifyWith(c, key, verify.WithArtifact(strings.NewReader(string(c.message)))); err != nil {
 			return err
 		}
 		return checkSimpleSigning(c.message, digest)
 	}
 	if c.payload == nil {
-		return errNotImageSignature
+		return errOtherPurpose
 	}
 	if got := c.entity.GetDsseEnvelope().GetPayloadType(); got != dssePayloadType {
 		return reject(SignatureInvalid, "payload type is %.100q, want %q", got, dssePayloadType)
@@ -51,7 +64,7 @@ func verifySignature(c *candidate, key Key, digest string) error {
 	if err != nil {
 		return err
 	}
-	return checkStatement(statement, digest)
+	return checkStatement(statement, digest, want)
 }
 
 // verifyWith verifies the signature under key alone, whatever the bundle says
@@ -134,20 +147,60 @@ func verifyStatement(c *candidate, key Key) (statement, error) {
 	return s, nil
 }
 
-// checkStatement checks that a statement signs the image with this digest. The
-// predicate type in a manifest's annotation can be wrong and is not looked at.
-func checkStatement(s statement, digest string) error {
-	if s.kind != statementType {
+// checkStatement checks that a statement serves the purpose, and is about the image
+// with this digest. The predicate type in a manifest's annotation can be wrong and
+// is not looked at.
+func checkStatement(s statement, digest string, want purpose) error {
+	types, predicateType := []string{statementType}, signPredicateType
+	if want.isAttestation() {
+		types, predicateType = []string{statementType, statementTypeV01}, want.predicateType
+	}
+	isStatement := s.kind == statementType || s.kind == statementTypeV01
+	switch {
+	case isStatement && s.predicateType != predicateType:
+		return errOtherPurpose
+	case !slices.Contains(types, s.kind):
 		return reject(SignatureInvalid, "the statement's type is %.100q, want %q", s.kind, statementType)
 	}
-	if s.predicateType != signPredicateType {
-		return errNotImageSignature
-	}
-	want := strings.TrimPrefix(digest, digestPrefix)
-	if slices.Contains(s.subjects, want) {
+	if slices.Contains(s.subjects, strings.TrimPrefix(digest, digestPrefix)) {
 		return nil
 	}
-	return reject(SignatureInvalid, "the signature is about another image: it names %.300q", s.subjects)
+	return reject(SignatureInvalid, "it is about another image: it names %.300q", s.subjects)
+}
+
+// checkAnnotations checks the claims that a verified signature carries beside its
+// image: what `cosign sign -a` adds to the "optional" part of a simple signing
+// document, or to the annotations of a statement's subject.
+func (c *candidate) checkAnnotations(want map[string]string) error {
+	if len(want) == 0 {
+		return nil
+	}
+	var document struct {
+		Optional map[string]any `json:"optional"`
+		Subject  []struct {
+			Annotations map[string]any `json:"annotations"`
+		} `json:"subject"`
+	}
+	signed := c.message
+	if c.payload != nil {
+		signed = c.payload
+	}
+	if err := json.Unmarshal(signed, &document); err != nil {
+		return reject(SignatureInvalid, "the signed claims do not parse")
+	}
+	claims := document.Optional
+	if c.payload != nil {
+		claims = nil // of several subjects, whose claims would they be?
+		if len(document.Subject) == 1 {
+			claims = document.Subject[0].Annotations
+		}
+	}
+	for name, value := range want {
+		if got, ok := claims[name].(string); !ok || got != value {
+			return reject(SignatureInvalid, "the signature does not carry the claim %.100q with the value %.100q", name, value)
+		}
+	}
+	return nil
 }
 
 // checkDigest refuses what is no sha256 digest, so that no comparison of digests

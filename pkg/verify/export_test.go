@@ -3,6 +3,12 @@
 
 package verify
 
+import (
+	"regexp"
+
+	"github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
+)
+
 // What the tests, which live outside of the package because verifytest imports
 // it, need of its inside. The functions are reached without Verify's recover.
 
@@ -28,7 +34,7 @@ func ParseAndVerify(s Signature, key Key, digest string) (sig, signed []byte, er
 		_ = e
 	}
 	_, _ = c.claim(key)
-	return c.signature, signed, verifySignature(c, key, digest)
+	return c.signature, signed, verifySignature(c, key, digest, purpose{})
 }
 
 func CheckSimpleSigning(payload []byte, digest string) error {
@@ -42,3 +48,19 @@ func Printable(text string) string { return printable(text) }
 func Further(a, b Verdict) Verdict { return further(a, b) }
 
 func VerdictOf(err error) Verdict { return verdictOf(err) }
+
+// Matches reports whether an identity is that of an issuer and a subject.
+func Matches(i Identity, issuer, subject string) bool {
+	return i.matches(certificate.Summary{SubjectAlternativeName: subject, Extensions: certificate.Extensions{Issuer: issuer}})
+}
+
+// LongestMatchIsAll reports whether an expression matches all of a text, by
+// another way than anchors: POSIX matching prefers the longest match at each place.
+func LongestMatchIsAll(expression, text string) bool {
+	compiled, err := regexp.Compile(expression)
+	if err != nil {
+		return false
+	}
+	compiled.Longest()
+	return compiled.FindString(text) == text && compiled.FindStringIndex(text) != nil
+}

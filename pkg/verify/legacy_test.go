@@ -84,7 +84,7 @@ func TestLegacySignature(t *testing.T) {
 			return verifytest.NewSigner().Legacy([]byte(simple(imageA)))
 		}, want: verify.SignatureInvalid},
 		"with a certificate":                       {sign: changed(func(_ *world, s *verify.LegacySignature) { s.Certificate = "-----BEGIN CERTIFICATE-----" }), want: verify.KeyMismatch},
-		"with a certificate and no good signature": {sign: changed(func(_ *world, s *verify.LegacySignature) { s.Certificate, s.Base64Signature = "x", "x" }), want: verify.KeyMismatch},
+		"with a certificate and no good signature": {sign: changed(func(_ *world, s *verify.LegacySignature) { s.Certificate, s.Base64Signature = "x", "x" }), want: verify.SignatureInvalid},
 		"logged in another log": {sign: func(w *world) verify.Signature {
 			return w.signer.LoggedLegacy(tlogtest.New("rekor.example.test"), []byte(simple(imageA)))
 		}, want: verify.LogUnknown},

@@ -98,7 +98,7 @@ func verdictOf(err error) Verdict {
 		return ready.verdict
 	case errors.As(err, &rejected):
 		return rejected.Rejected
-	case errors.Is(err, errNotImageSignature):
+	case errors.Is(err, errOtherPurpose):
 		return Rejected{Reason: NoSignature, Detail: attestationMessage}
 	}
 	for _, m := range logReasons {

@@ -3,21 +3,26 @@
 
 package verify
 
+import "slices"
+
 // progress orders rejections by how far verification came before it failed. The
 // owner of an image with one good but unlogged signature beside ten of other
-// people wants to read about the one.
-var progress = map[Reason]int{
-	NoSignature:            0,
-	LimitExceeded:          1,
-	KeyMismatch:            2,
-	SignatureInvalid:       3,
-	NotLogged:              4,
-	LogUnknown:             5,
-	LogEntryMismatch:       6,
-	TimestampInvalid:       7,
-	CheckpointInvalid:      8,
-	InclusionProofInvalid:  9,
-	CheckpointInconsistent: 10,
+// people wants to read about the one. A reason that is not here ranks first.
+var progress = []Reason{
+	NoSignature,
+	LimitExceeded,
+	KeyMismatch,
+	CertificateInvalid,
+	SCTInvalid,
+	IdentityMismatch,
+	SignatureInvalid,
+	NotLogged,
+	LogUnknown,
+	LogEntryMismatch,
+	TimestampInvalid,
+	CheckpointInvalid,
+	InclusionProofInvalid,
+	CheckpointInconsistent,
 }
 
 // further returns the verdict that says more: an Unavailable over a Rejected,
@@ -38,8 +43,8 @@ func rank(v Verdict) int {
 	case Unavailable:
 		return len(progress)
 	case Rejected:
-		return progress[v.Reason]
+		return slices.Index(progress, v.Reason)
 	default:
-		return -1
+		return -2
 	}
 }

@@ -4,7 +4,8 @@
 package verify
 
 // Signature is one piece of evidence as it was found beside an image: hostile
-// bytes, capped in size, not yet looked at. It is LegacySignature or Bundle.
+// bytes, capped in size, not yet looked at. It is LegacySignature, LegacyAttestation
+// or Bundle.
 type Signature interface {
 	signature()
 }
@@ -24,10 +25,19 @@ type LegacySignature struct {
 	RFC3161Timestamp string
 }
 
+// LegacyAttestation is one layer of cosign's `sha256-<hex>.att` image: a DSSE
+// envelope, and the annotations of its descriptor as in LegacySignature.
+type LegacyAttestation struct {
+	// Envelope is the DSSE envelope as JSON, the layer's bytes.
+	Envelope                                   []byte
+	RekorBundle, Certificate, RFC3161Timestamp string
+}
+
 // Bundle is one sigstore bundle, as JSON.
 type Bundle struct {
 	JSON []byte
 }
 
-func (LegacySignature) signature() {}
-func (Bundle) signature()          {}
+func (LegacySignature) signature()   {}
+func (LegacyAttestation) signature() {}
+func (Bundle) signature()            {}

@@ -53,14 +53,17 @@ func (v Unavailable) String() string { return string(v.Cause) + ": " + v.Detail 
 // Evidence is why a Verified verdict was reached, in the form that is shown to
 // people and written to audit records.
 type Evidence struct {
-	// Format is "legacy" (a cosign .sig layer), "bundle" (a sigstore bundle) or
-	// "static" (a policy that asks for no signature).
+	// Format is "legacy" (a cosign .sig layer), "bundle" (a sigstore bundle),
+	// "attestations" (a policy that asks for these alone) or "static" (one that
+	// asks for nothing).
 	Format string `json:"format"`
 	// Signer names the key that verified: "key sha256:<hex of the SPKI>".
 	Signer string `json:"signer,omitempty"`
 	// Proofs holds one proof for each distinct log that was required. It is
 	// empty only where the policy says insecureIgnoreTlog, or is static.
 	Proofs []tlog.Proof `json:"proofs,omitempty"`
+	// Attestations are those that were required beside the signature, verified.
+	Attestations []AttestationEvidence `json:"attestations,omitempty"`
 	// VerifiedAt is when the verdict was reached.
 	VerifiedAt time.Time `json:"verifiedAt"`
 }

@@ -20,14 +20,17 @@ import (
 type Resources struct {
 	Policies []v1alpha1.ClusterImagePolicy
 	Logs     []v1alpha1.TransparencyLog
-	// Secrets are what policies and logs can name.
-	Secrets trust.Secrets
+	Roots    []v1alpha1.TrustRoot
+	// Secrets are what policies and logs can name, ConfigMaps what trust roots
+	// can.
+	Secrets    trust.Secrets
+	ConfigMaps trust.ConfigMaps
 	// Problems are what the API would reject, with the place where it stands.
 	Problems []ProblemError
 	// Warnings are what is legal but dangerous, with the place where it stands.
 	Warnings []string
 
-	policySources, logSources []string
+	policySources, logSources, rootSources []string
 }
 
 // ProblemError is one mistake in one object.
@@ -42,11 +45,11 @@ func (p ProblemError) Error() string { return fmt.Sprintf("%s: %s: %v", p.Source
 // Unwrap returns the mistake itself.
 func (p ProblemError) Unwrap() error { return p.Err }
 
-// Load sorts objects into policies, logs and Secrets, and checks them as the API
-// would, with their defaults. An unknown field is a mistake, and so is an object
+// Load sorts objects into policies and what they refer to, and checks them as the
+// API would, with their defaults. An unknown field is a mistake, and so is an object
 // of any other kind: what is given must not be passed over in silence.
 func Load(objects []Object, namespace string) Resources {
-	r := Resources{Secrets: trust.Secrets{}}
+	r := Resources{Secrets: trust.Secrets{}, ConfigMaps: trust.ConfigMaps{}}
 	sources := map[string]string{}
 	for _, o := range objects {
 		switch o.Kind {
@@ -60,8 +63,15 @@ func Load(objects []Object, namespace string) Resources {
 			log.SetDefaults()
 			r.once(sources, o, log.Name)
 			r.Logs, r.logSources = append(r.Logs, *log), append(r.logSources, o.Source)
+		case v1alpha1.GroupVersion().WithKind(v1alpha1.TrustRootKind):
+			trustRoot := decode[v1alpha1.TrustRoot](&r, o)
+			trustRoot.SetDefaults()
+			r.once(sources, o, trustRoot.Name)
+			r.Roots, r.rootSources = append(r.Roots, *trustRoot), append(r.rootSources, o.Source)
 		case corev1.SchemeGroupVersion.WithKind("Secret"):
 			r.addSecret(sources, o, namespace)
+		case corev1.SchemeGroupVersion.WithKind("ConfigMap"):
+			r.addConfigMap(sources, o, namespace)
 		default:
 			r.problem(o, "", fmt.Errorf("an object of kind %s in %s is neither a policy nor what one refers to", o.Kind.Kind, o.Kind.GroupVersion()))
 		}
@@ -80,6 +90,16 @@ func (r *Resources) addSecret(sources map[string]string, o Object, namespace str
 	r.Secrets.Add(secret)
 }
 
+func (r *Resources) addConfigMap(sources map[string]string, o Object, namespace string) {
+	configMap := decode[corev1.ConfigMap](r, o)
+	if configMap.Namespace != "" && configMap.Namespace != namespace {
+		r.problem(o, configMap.Name, fmt.Errorf("a ConfigMap in namespace %q cannot be referred to, only those in %q", configMap.Namespace, namespace))
+		return
+	}
+	r.once(sources, o, configMap.Name)
+	r.ConfigMaps[configMap.Name] = configMap.Data
+}
+
 // check runs the API's validation over everything that was loaded.
 func (r *Resources) check() {
 	report := func(source, kind, name string, errs field.ErrorList, warnings []string) {
@@ -93,11 +113,15 @@ func (r *Resources) check() {
 	}
 	for i := range r.Policies {
 		p := &r.Policies[i]
-		report(r.policySources[i], v1alpha1.ClusterImagePolicyKind, p.Name, validation.ClusterImagePolicy(p), validation.PolicyWarnings(p, r.Logs))
+		report(r.policySources[i], v1alpha1.ClusterImagePolicyKind, p.Name, validation.ClusterImagePolicy(p), validation.PolicyWarnings(p, validation.Known{Logs: r.Logs, Roots: r.Roots}))
 	}
 	for i := range r.Logs {
 		l := &r.Logs[i]
 		report(r.logSources[i], v1alpha1.TransparencyLogKind, l.Name, validation.TransparencyLog(l), validation.LogWarnings(l, r.Logs))
+	}
+	for i := range r.Roots {
+		t := &r.Roots[i]
+		report(r.rootSources[i], v1alpha1.TrustRootKind, t.Name, validation.TrustRoot(t), validation.TrustRootWarnings(t))
 	}
 }
 

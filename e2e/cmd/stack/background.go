@@ -38,7 +38,7 @@ func (b background) file(name string) string { return filepath.Join(b.dir, name)
 // supervise starts the stack and holds it until ctx is done.
 func (b background) supervise(ctx context.Context) error {
 	s, err := stack.Start(ctx, stack.Options{
-		Root: b.root, Dir: b.dir, Progress: printProgress,
+		Root: b.root, Dir: b.dir, Progress: printProgress, Keyless: true,
 		Race: os.Getenv("CS_RACE") == "1", Bare: os.Getenv("STACK_BARE") == "1",
 	})
 	if err != nil {

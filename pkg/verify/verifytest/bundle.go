@@ -71,11 +71,40 @@ func (s *Signer) Bundle(e Envelope, entries ...*tlog.Entry) BundleJSON {
 	for i, entry := range entries {
 		logged[i] = EntryJSON(entry)
 	}
+	material := map[string]any{"tlogEntries": logged}
+	if s.leaf != nil {
+		material["certificate"] = map[string]any{"rawBytes": s.leaf}
+	} else {
+		material["publicKey"] = map[string]any{"hint": s.Hint()}
+	}
 	return BundleJSON{
 		"mediaType":            BundleV03,
-		"verificationMaterial": map[string]any{"publicKey": map[string]any{"hint": s.Hint()}, "tlogEntries": logged},
+		"verificationMaterial": material,
 		"dsseEnvelope":         map[string]any{"payload": e.Payload, "payloadType": e.PayloadType, "signatures": signatures},
 	}
+}
+
+// MessageBundle puts a signature over content, its digest under the signer's
+// hash and its log entries into a bundle.
+func (s *Signer) MessageBundle(legacy verify.LegacySignature, entries ...*tlog.Entry) BundleJSON {
+	b := s.Bundle(Envelope{}, entries...)
+	delete(b, "dsseEnvelope")
+	h := s.hash.New()
+	h.Write(legacy.Payload)
+	b["messageSignature"] = map[string]any{
+		"messageDigest": map[string]any{"algorithm": "SHA2_" + strings.TrimPrefix(s.hash.String(), "SHA-"), "digest": h.Sum(nil)},
+		"signature":     decode(legacy.Base64Signature),
+	}
+	return b
+}
+
+// Stamped returns a copy with RFC 3161 timestamps, in DER.
+func (b BundleJSON) Stamped(stamps ...[]byte) BundleJSON {
+	list := make([]any, len(stamps))
+	for i, stamp := range stamps {
+		list[i] = map[string]any{"signedTimestamp": stamp}
+	}
+	return b.Set(list, "verificationMaterial", "timestampVerificationData", "rfc3161Timestamps")
 }
 
 // EntryJSON is a log entry in the form of a bundle.

@@ -18,6 +18,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"strings"
 
@@ -37,10 +38,12 @@ import (
 
 // Signer holds a key and signs with it.
 type Signer struct {
+	key     crypto.Signer
 	public  crypto.PublicKey
 	hash    crypto.Hash
 	message signature.Signer // of plain messages
 	dsse    signature.Signer // of envelopes
+	leaf    []byte           // the DER of a certificate of the key, or nil
 }
 
 // NewSigner returns a signer with a new P-256 key, which is what cosign makes.
@@ -59,7 +62,7 @@ func NewSignerWithKey(key crypto.Signer, hash crypto.Hash) *Signer {
 	if err != nil {
 		panic(err)
 	}
-	s := &Signer{public: key.Public(), hash: hash, message: plain, dsse: plain}
+	s := &Signer{key: key, public: key.Public(), hash: hash, message: plain, dsse: plain}
 	if private, ok := key.(ed25519.PrivateKey); ok {
 		s.hash = crypto.SHA512
 		if s.message, err = signature.LoadED25519phSigner(private); err != nil {
@@ -76,6 +79,49 @@ func (s *Signer) PEM() []byte {
 		panic(err)
 	}
 	return text
+}
+
+// Public is the public key.
+func (s *Signer) Public() crypto.PublicKey { return s.public }
+
+// With returns a signer with the same key that shows a certificate, in DER.
+func (s *Signer) With(leaf []byte) *Signer {
+	certified := *s
+	certified.leaf = leaf
+	return &certified
+}
+
+// WithEnvelopes returns a signer with the same key that signs envelopes with
+// another hash: Rekor logs them with SHA-256 whatever the curve is. 0 changes
+// nothing.
+func (s *Signer) WithEnvelopes(hash crypto.Hash) *Signer {
+	changed := *s
+	if hash != 0 {
+		var err error
+		if changed.dsse, err = signature.LoadSigner(s.key, hash); err != nil {
+			panic(err)
+		}
+	}
+	return &changed
+}
+
+// Leaf is the certificate that the signer shows in DER, or nil.
+func (s *Signer) Leaf() []byte { return s.leaf }
+
+// Certificate is the certificate that the signer shows as PEM, or empty.
+func (s *Signer) Certificate() string {
+	if s.leaf == nil {
+		return ""
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.leaf}))
+}
+
+// verifier is what the log's entry says that the signature verifies with.
+func (s *Signer) verifier() []byte {
+	if s.leaf != nil {
+		return []byte(s.Certificate())
+	}
+	return s.PEM()
 }
 
 // Hint is what cosign writes into a bundle about the key.
@@ -106,6 +152,7 @@ func (s *Signer) Legacy(payload []byte) verify.LegacySignature {
 	return verify.LegacySignature{
 		Payload:         payload,
 		Base64Signature: base64.StdEncoding.EncodeToString(sign(s.message, payload)),
+		Certificate:     s.Certificate(),
 	}
 }
 
@@ -118,16 +165,13 @@ func (s *Signer) LoggedLegacy(l *tlogtest.Log, payload []byte) verify.LegacySign
 
 // HashedRekord is the body of the entry that Rekor makes of a legacy signature.
 func (s *Signer) HashedRekord(legacy verify.LegacySignature) []byte {
-	sig, err := base64.StdEncoding.DecodeString(legacy.Base64Signature)
-	if err != nil {
-		panic(err)
-	}
+	sig := decode(legacy.Base64Signature)
 	h := s.hash.New()
 	h.Write(legacy.Payload)
 	return canonical(hashedrekord.New(), types.ArtifactProperties{
 		ArtifactHash:   fmt.Sprintf("%s:%x", strings.ToLower(strings.ReplaceAll(s.hash.String(), "-", "")), h.Sum(nil)),
 		SignatureBytes: sig,
-		PublicKeyBytes: [][]byte{s.PEM()},
+		PublicKeyBytes: [][]byte{s.verifier()},
 		PKIFormat:      "x509",
 	})
 }
@@ -159,6 +203,14 @@ func canonical(kind types.TypeImpl, properties types.ArtifactProperties) []byte 
 	return body
 }
 
+func decode(text string) []byte {
+	raw, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		panic(err)
+	}
+	return raw
+}
+
 func marshal(v any) string {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -175,6 +227,6 @@ func (s *Signer) DSSE(e Envelope) []byte {
 			Payload:     base64.StdEncoding.EncodeToString(e.Payload),
 			Signatures:  []dsse.Signature{{Sig: base64.StdEncoding.EncodeToString(e.Signatures[0])}},
 		})),
-		PublicKeyBytes: [][]byte{s.PEM()},
+		PublicKeyBytes: [][]byte{s.verifier()},
 	})
 }

@@ -3,9 +3,13 @@
 
 package v1alpha1
 
-// Authority is one who may vouch for an image: a key, or a fixed answer.
-// +kubebuilder:validation:XValidation:rule="has(self.key) != has(self.static)",message="exactly one of key, static must be set"
+// Authority is one who may vouch for an image: a key, the holder of a certificate
+// with an identity, or a fixed answer.
+// +kubebuilder:validation:XValidation:rule="[has(self.key), has(self.keyless), has(self.static)].filter(x, x).size() == 1",message="exactly one of key, keyless, static must be set"
 // +kubebuilder:validation:XValidation:rule="!has(self.static) || !has(self.ctlog)",fieldPath=".ctlog",message="ctlog does not apply to a static authority"
+// +kubebuilder:validation:XValidation:rule="!has(self.static) || !(has(self.rfc3161timestamp) || has(self.attestations) || has(self.requireSignature) || has(self.annotations) || has(self.signatureFormat))",message="a static authority looks at no signature: rfc3161timestamp, attestations, requireSignature, annotations and signatureFormat do not apply to it"
+// +kubebuilder:validation:XValidation:rule="!has(self.requireSignature) || self.requireSignature || has(self.attestations)",fieldPath=".requireSignature",message="requireSignature: false needs attestations"
+// +kubebuilder:validation:XValidation:rule="!has(self.requireSignature) || self.requireSignature || !has(self.annotations)",fieldPath=".annotations",message="annotations are in the image's signature, which requireSignature: false does not look at"
 type Authority struct {
 	// name is how messages, metrics and events name this authority.
 	// +required
@@ -18,6 +22,10 @@ type Authority struct {
 	// +optional
 	Key *KeyAuthority `json:"key,omitempty"`
 
+	// keyless is the identity whose signature is required.
+	// +optional
+	Keyless *KeylessAuthority `json:"keyless,omitempty"`
+
 	// static is an answer that no signature changes.
 	// +optional
 	Static *StaticAuthority `json:"static,omitempty"`
@@ -26,16 +34,58 @@ type Authority struct {
 	// defaults to the default TransparencyLog.
 	// +optional
 	CTLog *CTLog `json:"ctlog,omitempty"`
+
+	// rfc3161timestamp demands a timestamp of every signature and attestation,
+	// besides the proof of the transparency log. It defaults to none.
+	// +optional
+	RFC3161Timestamp *RFC3161Timestamp `json:"rfc3161timestamp,omitempty"` //nolint:kubeapilinter // What sigstore's API calls it.
+
+	// attestations are all required, besides the image's signature: each must be
+	// signed by this authority, and be in the logs as signatures are. It defaults
+	// to none.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	Attestations []Attestation `json:"attestations,omitempty"`
+
+	// requireSignature says whether the image's own signature is required, where
+	// there are attestations. It defaults to true.
+	// +optional
+	RequireSignature *bool `json:"requireSignature,omitempty"`
+
+	// annotations are claims that the image's signature must carry (cosign sign
+	// -a), with exactly these values. It defaults to none.
+	// +optional
+	// +kubebuilder:validation:MinProperties=1
+	// +kubebuilder:validation:MaxProperties=32
+	Annotations map[string]AnnotationValue `json:"annotations,omitempty"`
+
+	// signatureFormat is the format that signatures and attestations must be
+	// stored in: auto is any. It defaults to auto.
+	// +optional
+	SignatureFormat SignatureFormat `json:"signatureFormat,omitempty"`
 }
+
+// AnnotationValue is the value of a claim in a signature.
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=1024
+type AnnotationValue string
+
+// SignatureRequired reports whether the image's own signature is looked at.
+func (a *Authority) SignatureRequired() bool { return a.RequireSignature == nil || *a.RequireSignature }
 
 // HashAlgorithm is the hash that a key signs.
 // +kubebuilder:validation:Enum=sha256;sha384;sha512
 type HashAlgorithm string
 
-// KeyAuthority is a public key.
+// KeyAuthority is a public key, or the certificate that holds it.
 // +kubebuilder:validation:XValidation:rule="has(self.data) != has(self.secretRef)",message="exactly one of data, secretRef must be set"
 type KeyAuthority struct {
-	// data is the public key in PEM form (PKIX, "BEGIN PUBLIC KEY").
+	// data is the public key in PEM form (PKIX, "BEGIN PUBLIC KEY"), or one
+	// certificate ("BEGIN CERTIFICATE"), of which only the key counts: neither who
+	// issued it nor when it is valid.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=16384

@@ -105,8 +105,8 @@ type ImagePattern struct {
 
 // ClusterImagePolicyStatus is what countersign found.
 type ClusterImagePolicyStatus struct {
-	// conditions are Ready, KeysResolved and LogsReady. They default to none,
-	// which means that the policy has not been looked at yet.
+	// conditions are Ready, KeysResolved, LogsReady and TrustRootsReady. They
+	// default to none, which means that the policy has not been looked at yet.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

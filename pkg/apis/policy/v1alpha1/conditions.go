@@ -3,7 +3,7 @@
 
 package v1alpha1
 
-// Condition types of ClusterImagePolicy and TransparencyLog.
+// Condition types of ClusterImagePolicy, TransparencyLog and TrustRoot.
 const (
 	// ConditionReady: the object can be used as it stands. A policy that is not
 	// ready denies with PolicyNotReady what depends on the part that is not; a
@@ -15,6 +15,15 @@ const (
 	// ConditionLogsReady (policies): every log that is named, or the default
 	// log where none is, exists and can be used.
 	ConditionLogsReady = "LogsReady"
+	// ConditionTrustRootsReady (policies): every trust root that is named exists,
+	// can be used, and holds what the policy needs of it.
+	ConditionTrustRootsReady = "TrustRootsReady"
+	// ConditionFresh (trust roots): what is in force is what its source says now.
+	// While it is False, what the source said last is in force, until it expires.
+	ConditionFresh = "Fresh"
+	// ConditionExpiresSoon (trust roots): something ends before long, see
+	// status.expiry. It is True when somebody must act.
+	ConditionExpiresSoon = "ExpiresSoon"
 	// ConditionReachable (logs): the last poll got an answer.
 	ConditionReachable = "Reachable"
 	// ConditionConsistent (logs): every checkpoint seen so far can be part of
@@ -34,12 +43,29 @@ const (
 	ReasonLogNotFound = "LogNotFound"
 	// ReasonLogNotReady: a TransparencyLog that is named cannot be used.
 	ReasonLogNotReady = "LogNotReady"
+	// ReasonTrustRootNotFound: a TrustRoot that is named does not exist.
+	ReasonTrustRootNotFound = "TrustRootNotFound"
+	// ReasonTrustRootNotReady: a TrustRoot that is named cannot be used.
+	ReasonTrustRootNotReady = "TrustRootNotReady"
+	// ReasonTrustRootUnsuitable: a TrustRoot that is named lacks what is asked
+	// of it, such as a certificate authority.
+	ReasonTrustRootUnsuitable = "TrustRootUnsuitable"
+	// ReasonConfigMapNotFound: a ConfigMap, or the key in it, does not exist.
+	ReasonConfigMapNotFound = "ConfigMapNotFound"
+	// ReasonRepositoryInvalid: what a TUF repository serves does not verify.
+	ReasonRepositoryInvalid = "RepositoryInvalid"
+	// ReasonExpired: it is past its end.
+	ReasonExpired = "Expired"
+	// ReasonExpiresSoon: its end is near.
+	ReasonExpiresSoon = "ExpiresSoon"
+	// ReasonNotExpiring: its end is far, or there is none.
+	ReasonNotExpiring = "NotExpiring"
 	// ReasonLogInconsistent: the log contradicted itself; see status.inconsistency.
 	ReasonLogInconsistent = "LogInconsistent"
 	// ReasonCheckpointInvalid: the log served a checkpoint that is malformed or
 	// not signed by its key.
 	ReasonCheckpointInvalid = "CheckpointInvalid"
-	// ReasonUnavailable: the log did not answer, or not in time.
+	// ReasonUnavailable: the log or mirror did not answer, or not in time.
 	ReasonUnavailable = "Unavailable"
 	// ReasonSpecInvalid: the spec cannot be compiled.
 	ReasonSpecInvalid = "SpecInvalid"

@@ -14,6 +14,12 @@ import (
 const (
 	DefaultHashAlgorithm HashAlgorithm = "sha256"
 	DefaultPollInterval                = 30 * time.Second
+
+	DefaultMerkleHash        MerkleHash = "sha-256"
+	DefaultRefreshInterval              = time.Hour
+	DefaultTargets                      = "targets"
+	DefaultTrustedRootTarget            = "trusted_root.json"
+	DefaultTrustedRootKey               = "trusted_root.json"
 )
 
 // SetDefaults fills in what the API server would fill in.
@@ -35,5 +41,33 @@ func (p *ClusterImagePolicy) SetDefaults() {
 func (l *TransparencyLog) SetDefaults() {
 	if l.Spec.PollInterval == nil {
 		l.Spec.PollInterval = &metav1.Duration{Duration: DefaultPollInterval}
+	}
+}
+
+// SetDefaults fills in what the API server would fill in.
+func (r *TrustRoot) SetDefaults() {
+	if keys := r.Spec.SigstoreKeys; keys != nil {
+		for _, logs := range [][]TransparencyLogInstance{keys.CTLogs, keys.TLogs} {
+			for i := range logs {
+				setDefault(&logs[i].HashAlgorithm, DefaultMerkleHash)
+			}
+		}
+	}
+	if remote := r.Spec.Remote; remote != nil {
+		setDefault(&remote.Targets, DefaultTargets)
+		setDefault(&remote.TrustedRootTarget, DefaultTrustedRootTarget)
+		if remote.RefreshInterval == nil {
+			remote.RefreshInterval = &metav1.Duration{Duration: DefaultRefreshInterval}
+		}
+	}
+	if repository := r.Spec.Repository; repository != nil {
+		setDefault(&repository.Targets, DefaultTargets)
+		setDefault(&repository.TrustedRootTarget, DefaultTrustedRootTarget)
+	}
+}
+
+func setDefault[T ~string](field *T, value T) {
+	if *field == "" {
+		*field = value
 	}
 }

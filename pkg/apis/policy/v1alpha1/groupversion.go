@@ -16,6 +16,7 @@ const GroupName = "policy.countersign.dev"
 const (
 	ClusterImagePolicyKind = "ClusterImagePolicy"
 	TransparencyLogKind    = "TransparencyLog"
+	TrustRootKind          = "TrustRoot"
 )
 
 // GroupVersion returns the group and version of this package.
@@ -28,6 +29,7 @@ func AddToScheme(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(GroupVersion(),
 		&ClusterImagePolicy{}, &ClusterImagePolicyList{},
 		&TransparencyLog{}, &TransparencyLogList{},
+		&TrustRoot{}, &TrustRootList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion())
 	return nil

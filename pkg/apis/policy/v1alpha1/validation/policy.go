@@ -21,6 +21,7 @@ import (
 
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
 	"github.com/countersign-dev/countersign/pkg/image"
+	"github.com/countersign-dev/countersign/pkg/trust"
 	"github.com/countersign-dev/countersign/pkg/verify"
 )
 
@@ -34,7 +35,8 @@ const (
 )
 
 // ClusterImagePolicy returns what makes policy unusable. It reads nothing but the
-// object: whether a Secret or a log exists is a warning, see PolicyWarnings.
+// object: whether a Secret, a log or a trust root exists is a warning, see
+// PolicyWarnings.
 func ClusterImagePolicy(policy *v1alpha1.ClusterImagePolicy) field.ErrorList {
 	spec, path := &policy.Spec, field.NewPath("spec")
 	errs := oneOf(path.Child("mode"), spec.Mode, v1alpha1.ModeEnforce, v1alpha1.ModeWarn, v1alpha1.ModeAudit)
@@ -91,11 +93,15 @@ func authority(path *field.Path, a *v1alpha1.Authority) field.ErrorList {
 	for _, problem := range validation.NameIsDNSLabel(a.Name, false) {
 		errs = append(errs, field.Invalid(path.Child("name"), a.Name, problem))
 	}
+	errs = append(errs, requirements(path, a)...)
 	switch {
-	case (a.Key == nil) == (a.Static == nil):
-		errs = append(errs, field.Invalid(path, a.Name, "exactly one of key, static must be set"))
+	case count(a.Key != nil, a.Keyless != nil, a.Static != nil) != 1:
+		errs = append(errs, field.Invalid(path, a.Name, "exactly one of key, keyless, static must be set"))
 	case a.Key != nil:
 		errs = append(errs, key(path.Child("key"), a.Key)...)
+		errs = append(errs, ctlog(path.Child("ctlog"), a.CTLog)...)
+	case a.Keyless != nil:
+		errs = append(errs, keyless(path.Child("keyless"), a.Keyless)...)
 		errs = append(errs, ctlog(path.Child("ctlog"), a.CTLog)...)
 	default:
 		errs = append(errs, static(path.Child("static"), a.Static)...)
@@ -104,6 +110,16 @@ func authority(path *field.Path, a *v1alpha1.Authority) field.ErrorList {
 		}
 	}
 	return errs
+}
+
+func count(conditions ...bool) int {
+	n := 0
+	for _, condition := range conditions {
+		if condition {
+			n++
+		}
+	}
+	return n
 }
 
 // key never quotes the text of a key: it may be a private one.
@@ -117,7 +133,7 @@ func key(path *field.Path, k *v1alpha1.KeyAuthority) field.ErrorList {
 	case len(errs) > 0:
 		return errs
 	}
-	if _, err := verify.ParseKey([]byte(k.Data), string(k.HashAlgorithm)); err != nil {
+	if _, err := verify.ParseKey(trust.KeyOfCertificate([]byte(k.Data)), string(k.HashAlgorithm)); err != nil {
 		return field.ErrorList{field.Invalid(path.Child("data"), field.OmitValueType{}, err.Error())}
 	}
 	return nil

@@ -6,6 +6,7 @@ package validation
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -15,6 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
+	"github.com/countersign-dev/countersign/pkg/verify"
 )
 
 type schema = apiextensionsv1.JSONSchemaProps
@@ -56,6 +58,47 @@ func TestBoundsAreThoseOfTheSchema(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("bounds (-here +schema):\n%s", diff)
 	}
+	keyless, attestation := authority["keyless"], authority["attestations"]
+	identities := keyless.Properties["identities"]
+	identity := identities.Items.Schema.Properties
+	roots := specSchema(t, "trustroots").Properties["sigstoreKeys"].Properties
+	got = map[string]int64{
+		"identities":             *identities.MaxItems,
+		"issuer":                 *identity["issuer"].MaxLength,
+		"subject":                *identity["subject"].MaxLength,
+		"issuerRegExp":           *identity["issuerRegExp"].MaxLength,
+		"subjectRegExp":          *identity["subjectRegExp"].MaxLength,
+		"extensions":             *identity["extensions"].MaxProperties,
+		"extension":              *identity["extensions"].AdditionalProperties.Schema.MaxLength,
+		"attestations":           *attestation.MaxItems,
+		"predicateType":          *attestation.Items.Schema.Properties["predicateType"].MaxLength,
+		"annotations":            *authority["annotations"].MaxProperties,
+		"annotation":             *authority["annotations"].AdditionalProperties.Schema.MaxLength,
+		"certificateAuthorities": *roots["certificateAuthorities"].MaxItems,
+		"timestampAuthorities":   *roots["timestampAuthorities"].MaxItems,
+		"ctLogs":                 *roots["ctLogs"].MaxItems,
+		"tLogs":                  *roots["tLogs"].MaxItems,
+		"uri":                    *roots["certificateAuthorities"].Items.Schema.Properties["uri"].MaxLength,
+	}
+	want = map[string]int64{
+		"identities": maxIdentities, "issuer": maxIdentityText, "subject": maxIdentityText, "issuerRegExp": maxRegExp, "subjectRegExp": maxRegExp,
+		"extensions": maxExtensions, "extension": maxIdentityText, "attestations": maxAttestations, "predicateType": maxPredicateType,
+		"annotations": maxAnnotations, "annotation": maxAnnotation, "certificateAuthorities": maxRootAuthorities,
+		"timestampAuthorities": maxRootAuthorities, "ctLogs": maxRootLogs, "tLogs": maxRootLogs, "uri": maxURI,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("bounds (-here +schema):\n%s", diff)
+	}
+	// The names of extensions stand in a rule of the schema.
+	rule := identity["extensions"].XValidations[0].Rule
+	for _, name := range verify.IdentityExtensions() {
+		if !strings.Contains(rule, "'"+name+"'") {
+			t.Errorf("the schema does not know the extension %s", name)
+		}
+	}
+	if got, want := strings.Count(rule, "'"), 2*len(verify.IdentityExtensions()); got != want {
+		t.Errorf("the schema knows %d extensions, not %d", got/2, want/2)
+	}
 	if got := log.Properties["origin"].Pattern; got != originPattern.String() {
 		t.Errorf("pattern of origin: here %s, schema %s", originPattern, got)
 	}
@@ -95,6 +138,13 @@ func checkSample(t *testing.T, file string) {
 		}
 		policy.SetDefaults()
 		errs = ClusterImagePolicy(&policy)
+	case v1alpha1.TrustRootKind:
+		var root v1alpha1.TrustRoot
+		if err := yaml.UnmarshalStrict(text, &root); err != nil {
+			t.Fatal(err)
+		}
+		root.SetDefaults()
+		errs = TrustRoot(&root)
 	case v1alpha1.TransparencyLogKind:
 		var log v1alpha1.TransparencyLog
 		if err := yaml.UnmarshalStrict(text, &log); err != nil {

@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
+	"github.com/countersign-dev/countersign/pkg/trust/trusttest"
 )
 
 // keys returns the PEM text of a new public key, and of its private one.
@@ -88,11 +89,11 @@ func TestClusterImagePolicy(t *testing.T) {
 		"too many patterns": {
 			func(s *spec) { s.ExcludeImages = make129() }, []string{"spec.excludeImages"},
 		},
-		"no authorities":         {func(s *spec) { s.Authorities = nil }, []string{"spec.authorities"}},
-		"an authority twice":     {func(s *spec) { s.Authorities[1].Name = "release-key" }, []string{"spec.authorities[1].name"}},
-		"an authority's name":    {func(s *spec) { s.Authorities[0].Name = "Release Key" }, []string{"spec.authorities[0].name"}},
-		"neither key nor static": {func(s *spec) { s.Authorities[1].Static = nil }, []string{"spec.authorities[1]"}},
-		"both key and static":    {func(s *spec) { s.Authorities[1].Key = s.Authorities[0].Key }, []string{"spec.authorities[1]"}},
+		"no authorities":                  {func(s *spec) { s.Authorities = nil }, []string{"spec.authorities"}},
+		"an authority twice":              {func(s *spec) { s.Authorities[1].Name = "release-key" }, []string{"spec.authorities[1].name"}},
+		"an authority's name":             {func(s *spec) { s.Authorities[0].Name = "Release Key" }, []string{"spec.authorities[0].name"}},
+		"neither key, keyless nor static": {func(s *spec) { s.Authorities[1].Static = nil }, []string{"spec.authorities[1]"}},
+		"both key and static":             {func(s *spec) { s.Authorities[1].Key = s.Authorities[0].Key }, []string{"spec.authorities[1]"}},
 		"a threshold that nobody can meet": {
 			func(s *spec) { s.Threshold = 3 }, []string{"spec.threshold"},
 		},
@@ -110,6 +111,10 @@ func TestClusterImagePolicy(t *testing.T) {
 		},
 		"a hash that does not exist": {
 			func(s *spec) { s.Authorities[0].Key.HashAlgorithm = "md5" }, []string{"spec.authorities[0].key.hashAlgorithm"},
+		},
+		"a key in a certificate": {func(s *spec) { s.Authorities[0].Key.Data = trusttest.NewCA("a", time.Now().AddDate(-1, 0, 0)).PEM(0) }, nil},
+		"two certificates": {
+			func(s *spec) { s.Authorities[0].Key.Data = trusttest.NewCA("a", time.Now().AddDate(1, 0, 0)).PEM() }, []string{"spec.authorities[0].key.data"},
 		},
 		"a private key":           {func(s *spec) { s.Authorities[0].Key.Data = private }, []string{"spec.authorities[0].key.data"}},
 		"a key that is cut short": {func(s *spec) { s.Authorities[0].Key.Data = public[:80] }, []string{"spec.authorities[0].key.data"}},
@@ -261,7 +266,7 @@ func TestPolicyWarnings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := goodPolicy(t)
 			tc.edit(&p.Spec)
-			expectEach(t, PolicyWarnings(p, tc.logs), tc.want)
+			expectEach(t, PolicyWarnings(p, Known{Logs: tc.logs}), tc.want)
 		})
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/util/sets"
 
@@ -14,10 +15,15 @@ import (
 	"github.com/countersign-dev/countersign/pkg/image"
 )
 
+// Known are the objects that exist, which references are compared with.
+type Known struct {
+	Logs  []v1alpha1.TransparencyLog
+	Roots []v1alpha1.TrustRoot
+}
+
 // PolicyWarnings returns what is legal in policy and probably not meant, or
-// dangerous, one sentence each. logs are the TransparencyLog objects that exist,
-// the policy's references are compared with them.
-func PolicyWarnings(policy *v1alpha1.ClusterImagePolicy, logs []v1alpha1.TransparencyLog) []string {
+// dangerous, one sentence each.
+func PolicyWarnings(policy *v1alpha1.ClusterImagePolicy, known Known) []string {
 	var warnings []string
 	warn := func(path, format string, args ...any) {
 		warnings = append(warnings, path+": "+fmt.Sprintf(format, args...))
@@ -34,17 +40,48 @@ func PolicyWarnings(policy *v1alpha1.ClusterImagePolicy, logs []v1alpha1.Transpa
 		if a.Static != nil && a.Static.Action == v1alpha1.StaticPass && coversEverything(spec.Images) {
 			warn(path+".static", "accepts every image from everywhere, unverified")
 		}
-		if a.CTLog.Ignored() {
-			warn(path+".ctlog.insecureIgnoreTlog", "whoever steals the key can sign unseen: no log needs to hold the signature")
-		}
-		if a.Key != nil && !a.CTLog.Ignored() {
-			warnings = append(warnings, logWarnings(path, a.CTLog, logs)...)
-		}
+		warnings = append(warnings, authorityWarnings(path, a, known)...)
 	}
 	if len(spec.Authorities) > 1 && spec.Threshold <= 1 && slices.ContainsFunc(spec.Authorities, passes) {
 		warn("spec.authorities", "authorities are alternatives: the static one that passes makes the others needless")
 	}
 	return warnings
+}
+
+// authorityWarnings says what is legal in an authority and dangerous, and what it
+// names that does not exist yet.
+func authorityWarnings(path string, a *v1alpha1.Authority, known Known) []string {
+	var warnings []string
+	if a.CTLog.Ignored() {
+		warnings = append(warnings, path+".ctlog.insecureIgnoreTlog: whoever steals the key can sign unseen: no log needs to hold the signature")
+	}
+	if a.Static == nil && !a.CTLog.Ignored() {
+		warnings = append(warnings, logWarnings(path, a.CTLog, known.Logs)...)
+	}
+	if a.Key != nil && strings.Contains(a.Key.Data, "BEGIN CERTIFICATE") {
+		warnings = append(warnings, path+".key.data: of a certificate only the key counts, neither who issued it nor when it is valid")
+	}
+	if a.Keyless != nil {
+		warnings = append(warnings, rootWarnings(path+".keyless.trustRootRef", a.Keyless.TrustRootRef, known.Roots)...)
+		if a.Keyless.SCTIgnored() {
+			warnings = append(warnings, path+".keyless.insecureIgnoreSCT: whoever breaks into the certificate authority can issue unseen")
+		}
+		for i := range a.Keyless.Identities {
+			warnings = append(warnings, identityWarnings(fmt.Sprintf("%s.keyless.identities[%d]", path, i), &a.Keyless.Identities[i])...)
+		}
+	}
+	if a.RFC3161Timestamp != nil {
+		warnings = append(warnings, rootWarnings(path+".rfc3161timestamp.trustRootRef", a.RFC3161Timestamp.TrustRootRef, known.Roots)...)
+	}
+	return warnings
+}
+
+// rootWarnings says that a trust root does not exist yet.
+func rootWarnings(path, name string, roots []v1alpha1.TrustRoot) []string {
+	if slices.ContainsFunc(roots, func(r v1alpha1.TrustRoot) bool { return r.Name == name }) {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s: TrustRoot %q does not exist: the policy is not ready, and refuses what it covers, until it does", path, name)}
 }
 
 func passes(a v1alpha1.Authority) bool {

@@ -1,0 +1,105 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package verify
+
+import (
+	"crypto/x509"
+
+	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
+	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
+	rekorv1 "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
+	"github.com/sigstore/sigstore-go/pkg/bundle"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/countersign-dev/countersign/pkg/tlog"
+)
+
+// parseBundle parses a sigstore bundle, v0.1 to v0.3.
+func parseBundle(text []byte) (*candidate, error) {
+	if len(text) > maxBundleBytes {
+		return nil, reject(LimitExceeded, "bundle is longer than %d bytes", maxBundleBytes)
+	}
+	message := new(protobundle.Bundle)
+	if err := protojson.Unmarshal(text, message); err != nil {
+		return nil, reject(SignatureInvalid, "the bundle does not parse")
+	}
+	material := message.GetVerificationMaterial()
+	logged := material.GetTlogEntries()
+	if len(logged) > maxLogEntries {
+		return nil, reject(LimitExceeded, "the bundle has %d log entries", len(logged))
+	}
+	stamps := material.GetTimestampVerificationData().GetRfc3161Timestamps()
+	if len(stamps) > maxTimestamps {
+		return nil, reject(LimitExceeded, "the bundle has %d timestamps", len(stamps))
+	}
+	if material != nil {
+		material.TlogEntries = nil
+		material.TimestampVerificationData = nil
+	}
+	entity, err := bundle.NewBundle(message)
+	if err != nil {
+		return nil, reject(SignatureInvalid, "the bundle is not valid: %.200v", err)
+	}
+	c := &candidate{format: "bundle", entity: entity, hint: material.GetPublicKey().GetHint()}
+	if c.certified = material.GetPublicKey() == nil; c.certified {
+		c.leaf, c.leafErr = bundleLeaf(material)
+		// What sigstore-go sees from here on is a signature by a key that we
+		// name: certificates, times and logs are judged by us, each with a
+		// reason of its own.
+		material.Content = &protobundle.VerificationMaterial_PublicKey{PublicKey: &protocommon.PublicKeyIdentifier{}}
+	}
+	for _, stamp := range stamps {
+		c.timestamps = append(c.timestamps, stamp.GetSignedTimestamp())
+	}
+	c.mentionsKey = func(k Key) bool {
+		if c.hint != "" && c.hint != k.hint() {
+			return len(c.entries) > 0 && c.anyEntryHolds(k)
+		}
+		return true
+	}
+	for _, entry := range logged {
+		c.entries = append(c.entries, bundleEntry(entry))
+	}
+	if m := message.GetMessageSignature(); m != nil {
+		c.signature = m.GetSignature()
+		return c, nil
+	}
+	envelope := message.GetDsseEnvelope()
+	if len(envelope.GetSignatures()) != 1 {
+		return nil, reject(SignatureInvalid, "the envelope has %d signatures, exactly one is allowed", len(envelope.GetSignatures()))
+	}
+	c.signature = envelope.GetSignatures()[0].GetSig()
+	c.payload = envelope.GetPayload()
+	return c, nil
+}
+
+// bundleLeaf returns the certificate of a keyless bundle. Of a chain, which only
+// bundles before v0.3 may carry, the first is the leaf; the rest would be the
+// signer's word for its own CA.
+func bundleLeaf(material *protobundle.VerificationMaterial) (*x509.Certificate, error) {
+	if chain := material.GetX509CertificateChain().GetCertificates(); len(chain) > 0 {
+		return parseLeafDER(chain[0].GetRawBytes())
+	}
+	return parseLeafDER(material.GetCertificate().GetRawBytes())
+}
+
+// bundleEntry copies what package tlog needs of a bundle's log entry. Kind,
+// version, tree size and root hash are left out on purpose: nobody signed them.
+func bundleEntry(e *rekorv1.TransparencyLogEntry) *tlog.Entry {
+	entry := &tlog.Entry{
+		LogID:                e.GetLogId().GetKeyId(),
+		Body:                 e.GetCanonicalizedBody(),
+		LogIndex:             e.GetLogIndex(),
+		IntegratedTime:       e.GetIntegratedTime(),
+		SignedEntryTimestamp: e.GetInclusionPromise().GetSignedEntryTimestamp(),
+	}
+	if p := e.GetInclusionProof(); p != nil {
+		entry.Inclusion = &tlog.Inclusion{
+			Index:      p.GetLogIndex(),
+			Hashes:     p.GetHashes(),
+			Checkpoint: p.GetCheckpoint().GetEnvelope(),
+		}
+	}
+	return entry
+}
