@@ -76,7 +76,7 @@ func TestTSAStampsWithItsCertificate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stamped, err := timestamp.ParseResponse(post(t, S(t).Keyless.TSA.URL, "application/timestamp-query", request))
+	stamped, err := timestamp.ParseResponse(postTo(t, S(t).Keyless.TSA.URL, "application/timestamp-query", request))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func certify(t *testing.T, fulcio *stack.Fulcio, identity stack.Identity) *x509.
 			} `json:"chain"`
 		} `json:"signedCertificateEmbeddedSct"`
 	}
-	body := post(t, fulcio.URL+"/api/v2/signingCert", "application/json", request)
+	body := postTo(t, fulcio.URL+"/api/v2/signingCert", "application/json", request)
 	if err := json.Unmarshal(body, &issued); err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +202,7 @@ func text(t *testing.T, der []byte) string {
 }
 
 // post posts a request that has to succeed, and returns the answer's body.
-func post(t *testing.T, url, contentType string, request []byte) []byte {
+func postTo(t *testing.T, url, contentType string, request []byte) []byte {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, bytes.NewReader(request))
 	if err != nil {
