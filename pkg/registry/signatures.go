@@ -37,7 +37,9 @@ func (c *Client) Signatures(ctx context.Context, ref image.Reference, digest str
 	repository := ref.Name().Context()
 	key := foundKey(ref, digest)
 	found, err := c.listing.do(ctx, key, func(ctx context.Context) ([]verify.Signature, error) {
-		return c.newSearch(repository, digest).all(ctx)
+		s := c.newSearch(repository, digest)
+		defer s.release()
+		return s.all(ctx)
 	})
 	if len(found) > 0 {
 		c.found.put(key, found, footprint(found))

@@ -195,6 +195,8 @@ func TestBundlesThatAreNotJSON(t *testing.T) {
 		"null":                         {text: "null", want: verify.SignatureInvalid},
 		"an empty object":              {text: "{}", want: verify.KeyMismatch},
 		"a list":                       {text: "[]", want: verify.SignatureInvalid},
+		"a megabyte of empty entries":  {text: `{"verificationMaterial":{"tlogEntries":[{}` + strings.Repeat(",{}", 300_000) + `]}}`, want: verify.LimitExceeded},
+		"a megabyte of empty hashes":   {text: `{"x":[""` + strings.Repeat(`,""`, 300_000) + `]}`, want: verify.LimitExceeded},
 		"half of it":                   {text: good[:len(good)/2], want: verify.SignatureInvalid},
 		"two of it":                    {text: good + good, want: verify.SignatureInvalid},
 		"more after it":                {text: good + "x", want: verify.SignatureInvalid},

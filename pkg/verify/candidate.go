@@ -30,6 +30,11 @@ const (
 	// maxBundleBytes bounds a bundle's JSON. The bundle of an image signature
 	// takes about 5 KiB; attestations share its media type and are longer.
 	maxBundleBytes = 16 << 20
+	// maxBundleObjects and maxBundleValues bound what a bundle decodes to, before
+	// it is decoded: a megabyte of empty objects takes forty. What is long in a
+	// bundle is base64, which has neither braces nor commas.
+	maxBundleObjects = 1024
+	maxBundleValues  = 8192
 	// maxLogEntries bounds the log entries of one signature.
 	maxLogEntries = 16
 
@@ -149,6 +154,9 @@ func parseRekorBundle(text string) (*tlog.Entry, error) {
 func parseBundle(text []byte) (*candidate, error) {
 	if len(text) > maxBundleBytes {
 		return nil, reject(LimitExceeded, "bundle is longer than %d bytes", maxBundleBytes)
+	}
+	if bytes.Count(text, []byte{'{'}) > maxBundleObjects || bytes.Count(text, []byte{','}) > maxBundleValues {
+		return nil, reject(LimitExceeded, "the bundle has more parts than any bundle needs")
 	}
 	message := new(protobundle.Bundle)
 	if err := protojson.Unmarshal(text, message); err != nil {
