@@ -202,7 +202,7 @@ func TestBundlesThatAreNotJSON(t *testing.T) {
 		"more after it":                {text: good + "x", want: verify.SignatureInvalid},
 		"spaces after it":              {text: good + "  \n", want: verified},
 		"nested a million deep":        {text: strings.Repeat("[", 1<<20), want: verify.SignatureInvalid},
-		"nested deep inside":           {text: `{"verificationMaterial":` + strings.Repeat(`{"verificationMaterial":`, 1<<18), want: verify.SignatureInvalid},
+		"nested deep inside":           {text: `{"verificationMaterial":` + strings.Repeat(`{"verificationMaterial":`, 1<<18), want: verify.LimitExceeded},
 		"longer than the limit":        {text: strings.Repeat(" ", verify.MaxBundleBytes+1), want: verify.LimitExceeded},
 		"a protobuf that is not JSON":  {text: "\x0a\x2dapplication/vnd.dev.sigstore.bundle.v0.3+json", want: verify.SignatureInvalid},
 		"a key twice":                  {text: `{"mediaType":"x",` + good[1:], want: verify.SignatureInvalid},
