@@ -79,6 +79,9 @@ func Compile(ctx context.Context, obj *v1alpha1.ClusterImagePolicy, t Trust) *Po
 	for i := range obj.Spec.Authorities {
 		p.authorities = append(p.authorities, p.compileAuthority(ctx, &obj.Spec.Authorities[i], fmt.Sprintf("spec.authorities[%d]", i), t))
 	}
+	if p.threshold > 1 {
+		p.refuseRepeatedKeys()
+	}
 	if n := len(p.authorities); n < p.threshold {
 		p.problem(PartSpec, "spec.threshold", fmt.Errorf("%d of %d authorities must accept an image, which none can have", p.threshold, n))
 	}
@@ -139,6 +142,24 @@ func staticVerdict(s *v1alpha1.StaticAuthority) verify.Verdict {
 		detail = printable(s.Message, maxDetail)
 	}
 	return verify.Rejected{Reason: verify.StaticDenied, Detail: detail}
+}
+
+// refuseRepeatedKeys makes authorities unusable whose key is that of an earlier
+// one: a threshold asks for several signers, and a key is one, whatever it is
+// called. The policy's validation sees keys in the policy; this sees Secrets too.
+func (p *Policy) refuseRepeatedKeys() {
+	first := map[string]string{}
+	for i, a := range p.authorities {
+		if a.signer == "" {
+			continue
+		}
+		if earlier, repeated := first[a.signer]; repeated {
+			p.authorities[i] = p.unusable(a.name, PartKey, fmt.Sprintf("spec.authorities[%d].key", i),
+				fmt.Errorf("%w: authority %q has the same key, and a threshold of %d counts each key once", trust.ErrKeyInvalid, earlier, p.threshold))
+			continue
+		}
+		first[a.signer] = a.name
+	}
 }
 
 // unusable records a problem with an authority, and returns the form of it that

@@ -49,7 +49,11 @@ func (p *Policy) compileVerifier(ctx context.Context, a *v1alpha1.Authority, pat
 	if err := verifier.Validate(); err != nil {
 		return p.unusable(a.Name, PartLog, path+".ctlog", err)
 	}
-	return authority{name: a.Name, key: verifier}
+	compiled := authority{name: a.Name, key: verifier}
+	if len(verifier.Keys) > 0 {
+		compiled.signer = verifier.Keys[0].String()
+	}
+	return compiled
 }
 
 func compileKey(ctx context.Context, verifier *verify.Authority, k *v1alpha1.KeyAuthority, path string, secrets trust.SecretReader) *problemError {

@@ -143,6 +143,19 @@ func TestCompileFailsClosed(t *testing.T) {
 			problems: []string{"Spec spec.threshold"},
 			covered:  "p=Rejected/PolicyNotReady",
 		},
+		"one key under two names does not meet a threshold of two": {
+			spec: v1alpha1.ClusterImagePolicySpec{Images: all, Threshold: 2, Authorities: []v1alpha1.Authority{
+				good, pass, keyed("again", v1alpha1.KeyAuthority{SecretRef: &v1alpha1.SecretKeyReference{Name: "keys"}, HashAlgorithm: "sha512"}, corp),
+			}},
+			problems: []string{"Key spec.authorities[2].key"}, cause: trust.ErrKeyInvalid,
+			covered: "p=Rejected/PolicyNotReady",
+		},
+		"one key under two names may be two alternatives": {
+			spec: v1alpha1.ClusterImagePolicySpec{Images: all, Threshold: 1, Authorities: []v1alpha1.Authority{
+				good, keyed("again", v1alpha1.KeyAuthority{Data: key}, &v1alpha1.CTLog{InsecureIgnoreTlog: &yes}),
+			}},
+			covered: "p=Rejected/NoSignature",
+		},
 		"a static action that nobody knows refuses": {
 			spec: v1alpha1.ClusterImagePolicySpec{Images: all, Authorities: []v1alpha1.Authority{
 				{Name: "a", Static: &v1alpha1.StaticAuthority{Action: "Pass"}},

@@ -23,6 +23,12 @@ type Decision struct {
 	Pinned bool `json:"pinned"`
 	// Policies holds one result for each covering policy, by name.
 	Policies []PolicyResult `json:"policies"`
+
+	// conditional holds, for each policy of which a digest that Image does not
+	// name decides whether it covers the image, its refusal for want of one.
+	conditional []PolicyResult
+	// unpinned is set by RequireDigest: what runs need not have Digest.
+	unpinned bool
 }
 
 // PolicyResult is what was found under one policy.
@@ -58,29 +64,6 @@ func (d Decision) Failing(mode v1alpha1.Mode) []PolicyResult {
 		}
 	}
 	return failing
-}
-
-// RequireDigest returns the decision on an image that will run as it is written.
-// Where an enforcing policy accepted the image because of its digest but the
-// reference names none, what runs need not be what was verified: that is
-// DigestRequired. Any other refusal stays, since it says more.
-func (d Decision) RequireDigest() Decision {
-	if d.Pinned || d.Digest == "" {
-		return d
-	}
-	policies := make([]PolicyResult, len(d.Policies))
-	for i, r := range d.Policies {
-		if good, ok := r.Verdict.(verify.Verified); ok && r.Mode == v1alpha1.ModeEnforce && good.Evidence.Format != formatStatic {
-			r.Authorities = nil
-			r.Verdict = verify.Rejected{
-				Reason: verify.DigestRequired,
-				Detail: "the image verifies, but its reference names no digest, so another image could run under this tag",
-			}
-		}
-		policies[i] = r
-	}
-	d.Policies = policies
-	return d
 }
 
 // Outcome sums up a verdict, in the words that are used in metrics and reports:

@@ -55,18 +55,17 @@ type Refusal struct {
 }
 
 // Refusals returns why the policies with that mode do not accept the image, one
-// refusal for each, or that no policy covers it where noMatch says as much.
+// refusal for each, or that no policy covers it where noMatch says as much. A
+// policy that covers the image only if it has a certain digest is none to rely on
+// while that is not known to be what will run.
 func (d Decision) Refusals(mode v1alpha1.Mode, noMatch NoMatch) []Refusal {
-	if !d.Covered() {
-		if noMatch.mode() != mode {
-			return nil
-		}
-		return []Refusal{{Reason: verify.NoMatchingPolicy, Text: d.explainUncovered(mode)}}
-	}
 	var refusals []Refusal
 	for _, r := range d.Failing(mode) {
 		_, reason, _ := Outcome(r.Verdict)
 		refusals = append(refusals, Refusal{Reason: reason, Text: d.Explain(r)})
+	}
+	if noMatch.mode() == mode && !d.surelyCovered() && len(refusals)+len(d.Failing(v1alpha1.ModeEnforce)) == 0 {
+		refusals = append(refusals, Refusal{Reason: verify.NoMatchingPolicy, Text: d.explainUncovered(mode)})
 	}
 	return refusals
 }
@@ -109,9 +108,14 @@ func (d Decision) Explain(r PolicyResult) string {
 	return b.String()
 }
 
-// explainUncovered is the block about an image that no policy covers.
+// explainUncovered is the block about an image that no policy covers, or none for
+// sure.
 func (d Decision) explainUncovered(mode v1alpha1.Mode) string {
-	return fmt.Sprintf("%s %s\n  %s: no policy covers this image\n  → %s", d.subject(), verb(mode), verify.NoMatchingPolicy, Advice(verify.NoMatchingPolicy))
+	found := "no policy covers this image"
+	if d.Covered() {
+		found = "no policy is sure to cover this image, since nobody knows the digest that will run"
+	}
+	return fmt.Sprintf("%s %s\n  %s: %s\n  → %s", d.subject(), verb(mode), verify.NoMatchingPolicy, found, Advice(verify.NoMatchingPolicy))
 }
 
 func verb(mode v1alpha1.Mode) string {

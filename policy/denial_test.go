@@ -155,13 +155,19 @@ func TestRequireDigestRefusesWhatMightNotBeWhatWasVerified(t *testing.T) {
 		"a verified tag is refused":                           {decide(false, digestOf("1"), enforce, verified), "p=Rejected/DigestRequired"},
 		"a verified digest is not":                            {decide(true, digestOf("1"), enforce, verified), "p=Verified"},
 		"a refusal keeps its own reason":                      {decide(false, digestOf("1"), enforce, unsigned), "p=Rejected/NoSignature"},
-		"a policy that only warns does not refuse":            {decide(false, digestOf("1"), warn, verified), "p=Verified"},
+		"a policy that only warns says the same, in its mode": {decide(false, digestOf("1"), warn, verified), "p=Rejected/DigestRequired"},
 		"a static pass verified nothing that could change":    {decide(false, digestOf("1"), enforce, static), "p=Verified"},
 		"an image that no policy covers is nobody's business": {Decision{Image: "i"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := summary(tt.decision)
-			if got := summary(tt.decision.RequireDigest()); got != tt.want {
+			required := tt.decision.RequireDigest()
+			for i, r := range required.Policies {
+				if r.Mode != tt.decision.Policies[i].Mode {
+					t.Errorf("mode = %q, want %q", r.Mode, tt.decision.Policies[i].Mode)
+				}
+			}
+			if got := summary(required); got != tt.want {
 				t.Errorf("decision = %s, want %s", got, tt.want)
 			}
 			if after := summary(tt.decision); after != before {

@@ -51,7 +51,8 @@ type Evaluator struct {
 	log         logr.Logger
 	concurrency int
 
-	evaluations flights[question, Decision]
+	parse       func(string) (image.Reference, error)
+	evaluations flights[question, judgement]
 	pins        flights[question, pin]
 }
 
@@ -70,32 +71,45 @@ func NewEvaluator(o Options) *Evaluator {
 	if o.Concurrency <= 0 {
 		o.Concurrency = defaultConcurrency
 	}
-	return &Evaluator{policies: o.Policies, registry: o.Registry, metrics: o.Metrics, log: o.Log, concurrency: o.Concurrency}
+	return &Evaluator{policies: o.Policies, registry: o.Registry, metrics: o.Metrics, log: o.Log, concurrency: o.Concurrency, parse: image.Parse}
 }
 
 // Evaluate decides about one image reference, as an object writes it. It always
-// returns a decision: when ctx ends first, the covering policies' verdict is
-// Unavailable with the cause DeadlineExceeded.
-func (e *Evaluator) Evaluate(ctx context.Context, written string) Decision {
+// returns a decision: when ctx ends first, the verdict of the covering policies
+// that have not been asked by then is Unavailable with the cause
+// DeadlineExceeded. Enforcing policies are asked first.
+func (e *Evaluator) Evaluate(ctx context.Context, written string) (decision Decision) {
 	policies := e.policies.load()
-	ref, covering, refused := cover(policies, written)
-	if refused != nil {
-		return e.counted(*refused)
-	}
-	undecided := Decision{Image: written, Digest: ref.Digest(), Pinned: ref.Digest() != ""}
-	if len(covering) == 0 {
-		return e.counted(undecided)
-	}
-	if ctx.Err() != nil {
-		return e.counted(late(undecided, covering))
-	}
-	decision, err := e.evaluations.do(ctx, question{policies, written}, maxEvaluation, func(ctx context.Context) Decision {
-		return e.judge(ctx, ref, undecided, covering)
-	})
+	defer func() {
+		if cause := recover(); cause != nil {
+			e.recovered(cause, "Evaluation panicked", written)
+			decision = policies.refusing(written, panicked())
+		}
+		e.metrics.count(decision) // once for each caller
+	}()
+	ref, err := e.parse(written)
 	if err != nil {
-		decision = late(undecided, covering)
+		return policies.refusing(written, verify.Rejected{
+			Reason: verify.ImageNotFound,
+			Detail: "the image reference is not valid: " + printable(err.Error(), maxDetail),
+		})
 	}
-	return e.counted(decision)
+	covering := policies.covering(ref)
+	undecided := judgement{
+		decision: Decision{Image: written, Digest: ref.Digest(), Pinned: ref.Digest() != "", conditional: conditional(ref, covering)},
+		open:     inOrder(covering, ref),
+	}
+	if len(covering) == 0 || ctx.Err() != nil {
+		return undecided.closed(late())
+	}
+	reached, err := e.evaluations.do(ctx, question{policies, written}, maxEvaluation, func(ctx context.Context, publish func(judgement)) judgement {
+		publish(undecided)
+		return e.judge(ctx, ref, undecided, publish)
+	})
+	if err != nil && reached.decision.Image == "" {
+		reached = undecided // it ended before the evaluation began
+	}
+	return reached.closed(late())
 }
 
 // EvaluateAll decides about the images of one object: each distinct one once,
@@ -126,106 +140,50 @@ func (e *Evaluator) EvaluateAll(ctx context.Context, written []string) map[strin
 	return byImage
 }
 
-// cover parses the reference and finds the policies that cover it. A reference
-// that cannot be parsed could be any image: every policy covers it and refuses
-// it, and the decision is returned.
-func cover(policies *snapshot, written string) (image.Reference, []*Policy, *Decision) {
-	ref, err := image.Parse(written)
-	if err == nil {
-		return ref, policies.covering(ref), nil
-	}
-	refused := Decision{Image: written}
-	for _, p := range policies.policies {
-		refused.Policies = append(refused.Policies, p.result(verify.Rejected{
-			Reason: verify.ImageNotFound,
-			Detail: "the image reference is not valid: " + printable(err.Error(), maxDetail),
-		}))
-	}
-	return image.Reference{}, nil, &refused
+// refusing is the decision about an image of which nobody can tell what it is. It
+// could be any: every policy covers it, though none for sure, and refuses it.
+func (s *snapshot) refusing(written string, verdict verify.Verdict) Decision {
+	d := judgement{decision: Decision{Image: written}, open: s.policies}.closed(verdict)
+	d.conditional = d.Policies
+	return d
 }
 
-// judge resolves the image and asks every policy that covers it. It runs apart
-// from its callers and recovers: a panic is a bug of ours, brought about by
-// bytes that somebody else chose, and must end in a refusal.
-func (e *Evaluator) judge(ctx context.Context, ref image.Reference, undecided Decision, covering []*Policy) (decision Decision) {
+// judge asks the policies that are open, one after the other, and publishes what
+// each of them says; those that it has not come to when ctx ends stay open. The
+// image is resolved when the first policy needs it. It runs apart from its
+// callers and recovers: a panic is a bug of ours, brought about by bytes that
+// somebody else chose, and must end in a refusal.
+func (e *Evaluator) judge(ctx context.Context, ref image.Reference, j judgement, publish func(judgement)) (reached judgement) {
 	start := time.Now()
+	reached = j
 	defer func() {
 		e.metrics.observe(time.Since(start))
 		if cause := recover(); cause != nil {
-			e.metrics.panics.Inc()
-			e.log.Error(fmt.Errorf("panic: %v", cause), "Evaluation panicked", "image", undecided.Image, "stack", string(debug.Stack()))
-			decision = panicked(undecided, covering)
+			e.recovered(cause, "Evaluation panicked", reached.decision.Image)
+			reached = judgement{decision: reached.closed(panicked())}
 		}
 	}()
 
-	decision = undecided
-	resolved, digest, failure := e.resolve(ctx, ref, covering)
-	decision.Digest = digest
-	ev := &evidence{
-		registry: e.registry, ref: ref, digest: digest, fetched: failure != nil, failure: failure,
-		attested: slices.ContainsFunc(covering, (*Policy).needsAttestations),
-	}
-	for _, p := range covering {
-		switch {
-		case failure != nil && !p.covers(ref):
-			// Only the digest, which nobody knows, says whether p covers it.
-			decision.Policies = append(decision.Policies, p.result(failure))
-		case failure == nil && !p.covers(resolved):
-			continue
-		default:
-			decision.Policies = append(decision.Policies, p.evaluate(ctx, digest, ev))
+	attested := slices.ContainsFunc(reached.open, (*Policy).needsAttestations)
+	s := e.subject(ref, ref, ref.Digest(), nil, attested)
+	for len(reached.open) > 0 && ctx.Err() == nil {
+		p := reached.open[0]
+		if !s.resolved && p.needsDigest(ref) {
+			s = e.resolve(ctx, ref, attested)
+			reached.decision.Digest = s.evidence.digest
 		}
-		if ctx.Err() != nil {
-			return late(decision, covering)
+		results := s.under(ctx, p)
+		if ctx.Err() != nil && slices.ContainsFunc(results, func(r PolicyResult) bool { return !accepted(r.Verdict) }) {
+			return reached
 		}
+		reached = reached.next(results...)
+		publish(reached)
 	}
-	return decision
+	return reached
 }
 
-// resolve returns the reference with its digest, if a policy needs it, or the
-// verdict that its failure means.
-func (e *Evaluator) resolve(ctx context.Context, ref image.Reference, covering []*Policy) (image.Reference, string, verify.Verdict) {
-	needed := false
-	for _, p := range covering {
-		needed = needed || p.needsDigest()
-	}
-	if ref.Digest() != "" || !needed {
-		return ref, ref.Digest(), nil
-	}
-	digest, err := e.registry.Resolve(ctx, ref)
-	if err != nil {
-		return ref, "", failureVerdict(err)
-	}
-	resolved, err := image.Parse(ref.Pinned(digest))
-	if err != nil || resolved.Digest() != digest {
-		return ref, "", verify.Rejected{Reason: verify.ImageNotFound, Detail: "the registry answered with something that is no digest: " + printable(digest, maxDetail)}
-	}
-	return resolved, digest, nil
-}
-
-// late is the decision when time has run out: what was found counts no more,
-// since it may be half of the truth.
-func late(d Decision, covering []*Policy) Decision {
-	return uniform(d, covering, verify.Unavailable{Cause: verify.DeadlineExceeded, Detail: "there was not enough time to verify the image"})
-}
-
-// panicked is the decision after a panic. Of the closed set of reasons,
-// PolicyNotReady is the one that says what is true: the fault is in the policy's
-// evaluation, and the image is neither accused nor excused.
-func panicked(d Decision, covering []*Policy) Decision {
-	return uniform(d, covering, verify.Rejected{Reason: verify.PolicyNotReady, Detail: "the evaluation failed inside countersign; its log says how"})
-}
-
-func uniform(d Decision, covering []*Policy, verdict verify.Verdict) Decision {
-	d.Policies = nil
-	for _, p := range covering {
-		d.Policies = append(d.Policies, p.result(verdict))
-	}
-	return d
-}
-
-// counted counts the decision's verdicts, once for each caller.
-func (e *Evaluator) counted(d Decision) Decision {
-	e.metrics.count(d)
-	return d
+// recovered counts and logs a panic.
+func (e *Evaluator) recovered(cause any, message, image string) {
+	e.metrics.panics.Inc()
+	e.log.Error(fmt.Errorf("panic: %v", cause), message, "image", image, "stack", string(debug.Stack()))
 }

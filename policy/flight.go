@@ -20,27 +20,26 @@ type flights[K comparable, V any] struct {
 
 type flight[V any] struct {
 	done    chan struct{}
-	value   V
+	value   V // what is published; final once done is closed
 	waiting int
 	cancel  context.CancelFunc
 }
 
-// do returns the value of work, or the error of ctx when that ends first. work
-// gets the values of the first caller's context, at most limit to run, and must
-// not panic.
-func (f *flights[K, V]) do(ctx context.Context, key K, limit time.Duration, work func(context.Context) V) (V, error) {
+// do returns the value of work, or, when ctx ends first, its error and what work
+// had published by then: the zero value if nothing. work gets the values of the
+// first caller's context, at most limit to run, and a function that publishes. It
+// must not panic, nor change what it has published.
+func (f *flights[K, V]) do(ctx context.Context, key K, limit time.Duration, work func(ctx context.Context, publish func(V)) V) (V, error) {
 	current := f.join(ctx, key, limit, work)
 	select {
 	case <-current.done:
 		return current.value, nil
 	case <-ctx.Done():
-		f.leave(key, current)
-		var none V
-		return none, ctx.Err()
+		return f.leave(key, current), ctx.Err()
 	}
 }
 
-func (f *flights[K, V]) join(ctx context.Context, key K, limit time.Duration, work func(context.Context) V) *flight[V] {
+func (f *flights[K, V]) join(ctx context.Context, key K, limit time.Duration, work func(ctx context.Context, publish func(V)) V) *flight[V] {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if current, ok := f.inFlight[key]; ok {
@@ -55,7 +54,11 @@ func (f *flights[K, V]) join(ctx context.Context, key K, limit time.Duration, wo
 	f.inFlight[key] = current
 	go func() {
 		defer cancel()
-		value := work(ctx)
+		value := work(ctx, func(partial V) {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			current.value = partial
+		})
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.forget(key, current)
@@ -66,14 +69,16 @@ func (f *flights[K, V]) join(ctx context.Context, key K, limit time.Duration, wo
 }
 
 // leave takes one caller off a flight, and ends a flight that nobody waits for.
-// It is forgotten under the same lock, so that nobody joins cancelled work.
-func (f *flights[K, V]) leave(key K, current *flight[V]) {
+// It is forgotten under the same lock, so that nobody joins cancelled work. It
+// returns what has been published.
+func (f *flights[K, V]) leave(key K, current *flight[V]) V {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if current.waiting--; current.waiting == 0 {
 		f.forget(key, current)
 		current.cancel()
 	}
+	return current.value
 }
 
 // forget is called with the lock held.

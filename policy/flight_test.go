@@ -14,7 +14,7 @@ import (
 func TestAFlightOutlivesTheCallerWhoBeganIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f flights[string, int]
-		work := func(ctx context.Context) int {
+		work := func(ctx context.Context, _ func(int)) int {
 			select {
 			case <-time.After(5 * time.Second):
 				return 42
@@ -43,7 +43,7 @@ func TestAFlightOutlivesTheCallerWhoBeganIt(t *testing.T) {
 func TestAFlightThatEverybodyHasLeftIsCancelledAndNotJoined(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f flights[string, int]
-		stubborn := func(ctx context.Context) int {
+		stubborn := func(ctx context.Context, _ func(int)) int {
 			<-ctx.Done()
 			time.Sleep(time.Minute) // does not come back at once
 			return -1
@@ -53,7 +53,7 @@ func TestAFlightThatEverybodyHasLeftIsCancelledAndNotJoined(t *testing.T) {
 		if _, err := f.do(short, "k", time.Hour, stubborn); !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatalf("first caller: %v, want its deadline", err)
 		}
-		got, err := f.do(t.Context(), "k", time.Hour, func(context.Context) int { return 42 })
+		got, err := f.do(t.Context(), "k", time.Hour, func(context.Context, func(int)) int { return 42 })
 		if got != 42 || err != nil {
 			t.Errorf("the next caller joined cancelled work: %d, %v", got, err)
 		}
@@ -68,7 +68,7 @@ func TestAFlightEndsAtItsLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f flights[string, error]
 		start := time.Now()
-		got, err := f.do(t.Context(), "k", 30*time.Second, func(ctx context.Context) error {
+		got, err := f.do(t.Context(), "k", 30*time.Second, func(ctx context.Context, _ func(error)) error {
 			<-ctx.Done()
 			return ctx.Err()
 		})

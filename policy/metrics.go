@@ -48,7 +48,7 @@ func (m *Metrics) count(d Decision) {
 	for _, r := range d.Policies {
 		outcome, reason, _ := Outcome(r.Verdict)
 		m.verdicts.WithLabelValues(r.Policy, string(r.Mode), outcome, string(reason)).Inc()
-		if Unlogged(r.Verdict) {
+		if r.Unlogged() {
 			m.insecure.WithLabelValues(r.Policy, "insecureIgnoreTlog").Inc()
 		}
 	}

@@ -6,7 +6,7 @@ package policy
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
+	"slices"
 
 	"github.com/countersign-dev/countersign/pkg/image"
 )
@@ -20,20 +20,22 @@ type pin struct {
 // written, so that what is verified is what runs: the same with the digest that
 // its tag points to now. References that have a digest already, and those that
 // no policy judges by their digest, are returned as they are. It does not judge.
-func (e *Evaluator) Pin(ctx context.Context, written string) (string, error) {
-	ref, err := image.Parse(written)
+func (e *Evaluator) Pin(ctx context.Context, written string) (reference string, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			e.recovered(cause, "Resolving panicked", written)
+			reference, err = "", fmt.Errorf("resolving %.300q failed inside countersign", written)
+		}
+	}()
+	ref, err := e.parse(written)
 	if err != nil {
 		return "", err
 	}
 	policies := e.policies.load()
-	needed := false
-	for _, p := range policies.covering(ref) {
-		needed = needed || p.needsDigest()
-	}
-	if ref.Digest() != "" || !needed {
+	if !slices.ContainsFunc(policies.covering(ref), func(p *Policy) bool { return p.needsDigest(ref) }) {
 		return written, nil
 	}
-	resolved, err := e.pins.do(ctx, question{policies, written}, maxEvaluation, func(ctx context.Context) pin {
+	resolved, err := e.pins.do(ctx, question{policies, written}, maxEvaluation, func(ctx context.Context, _ func(pin)) pin {
 		return e.pin(ctx, ref)
 	})
 	if err != nil {
@@ -45,8 +47,7 @@ func (e *Evaluator) Pin(ctx context.Context, written string) (string, error) {
 func (e *Evaluator) pin(ctx context.Context, ref image.Reference) (resolved pin) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			e.metrics.panics.Inc()
-			e.log.Error(fmt.Errorf("panic: %v", cause), "Resolving panicked", "image", ref.String(), "stack", string(debug.Stack()))
+			e.recovered(cause, "Resolving panicked", ref.String())
 			resolved = pin{err: fmt.Errorf("resolving %q failed inside countersign", ref.String())}
 		}
 	}()

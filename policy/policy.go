@@ -41,6 +41,8 @@ type authority struct {
 	name  string
 	key   Verifier
 	fixed verify.Verdict
+	// signer names the key that was compiled: a threshold counts it once.
+	signer string
 }
 
 // Name is the name of the ClusterImagePolicy.
@@ -75,18 +77,12 @@ func (p *Policy) excludes(ref image.Reference) bool {
 	})
 }
 
-// needsDigest reports whether the digest of an image matters: to a key, or to
-// the question whether the policy covers the image.
-func (p *Policy) needsDigest() bool {
-	named := func(g image.Glob) bool { return g.HasDigest() }
-	return p.hasKey() || slices.ContainsFunc(p.images, named) || slices.ContainsFunc(p.exclude, named)
-}
-
 // evaluate asks the authorities in their order until the threshold is met.
 // Evidence that is already known may only admit: before the policy refuses, the
-// registry is asked.
+// registry is asked. That another policy has asked it, in vain perhaps, changes
+// nothing about what is known.
 func (p *Policy) evaluate(ctx context.Context, digest string, ev *evidence) PolicyResult {
-	if !ev.fetched {
+	if digest != "" || !p.hasKey() {
 		known, ok := ev.cached()
 		result := p.ask(ctx, digest, known, ok)
 		if accepted(result.Verdict) || !p.hasKey() {

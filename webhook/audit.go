@@ -91,7 +91,7 @@ func auditPolicy(r policy.PolicyResult) auditedPolicy {
 	}
 	if good, ok := r.Verdict.(verify.Verified); ok {
 		audited.Format, audited.Signer = good.Evidence.Format, good.Evidence.Signer
-		if policy.Unlogged(r.Verdict) {
+		if r.Unlogged() {
 			audited.Insecure = "insecureIgnoreTlog"
 		}
 		for _, proof := range good.Evidence.Proofs {

@@ -42,19 +42,19 @@ func (h *Images) Handle(ctx context.Context, req admission.Request) admission.Re
 	start := time.Now()
 	occurrences, err := incoming(req)
 	if err != nil {
-		h.Metrics.observe("images", string(req.Operation), decisionError, start)
+		h.Metrics.observe("images", req.Operation, decisionError, start)
 		h.logger(req).Info("Refused an object that could not be read", "error", err.Error())
 		return admission.Errored(http.StatusBadRequest, err)
 	}
 	decisions, err := h.decide(ctx, req, occurrences)
 	if err != nil {
-		h.Metrics.observe("images", string(req.Operation), decisionError, start)
+		h.Metrics.observe("images", req.Operation, decisionError, start)
 		h.logger(req).Error(err, "Refused an object for a fault of countersign")
 		return admission.Errored(http.StatusInternalServerError, err)
 	}
 	r := review{noMatch: h.NoMatch, occurrences: occurrences, decisions: decisions}
 	response, decision := r.response()
-	h.Metrics.observe("images", string(req.Operation), decision, start)
+	h.Metrics.observe("images", req.Operation, decision, start)
 	log := h.logger(req).WithValues("decision", decision, "images", len(occurrences), "duration", time.Since(start).String())
 	if decision == decisionAllow {
 		log.V(1).Info("Answered")

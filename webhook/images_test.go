@@ -16,6 +16,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/countersign-dev/countersign/pkg/image"
 	"github.com/countersign-dev/countersign/pkg/verify"
 	"github.com/countersign-dev/countersign/policy"
 )
@@ -217,7 +218,7 @@ func TestAuditAnnotationsSayWhatWasDecidedAndWhy(t *testing.T) {
 
 func TestAnswersStaySmallWhateverTheObjectHolds(t *testing.T) {
 	var images []string
-	for i := range 1000 {
+	for i := range image.MaxOccurrences {
 		images = append(images, fmt.Sprintf("corp.example/bad%s:%d", strings.Repeat("é", 500), i))
 	}
 	got := send(t, newImages(verdicts(enforce, warn)), create("", "Pod", pod(images...)))

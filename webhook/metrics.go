@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+	admissionv1 "k8s.io/api/admission/v1"
 )
 
 // Metrics are what the handlers measure.
@@ -22,7 +23,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	return &Metrics{
 		requests: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "countersign_admission_requests_total",
-			Help: "Admission requests, by webhook (images, pods, policies), operation, and decision (allow, warn, deny, error).",
+			Help: "Admission requests, by webhook (images, pods, policies), operation (other for none that exists), and decision (allow, warn, deny, error).",
 		}, []string{"webhook", "operation", "decision"}),
 		durations: factory.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "countersign_admission_duration_seconds",
@@ -32,7 +33,18 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	}
 }
 
-func (m *Metrics) observe(webhook, operation, decision string, since time.Time) {
-	m.requests.WithLabelValues(webhook, operation, decision).Inc()
+func (m *Metrics) observe(webhook string, operation admissionv1.Operation, decision string, since time.Time) {
+	m.requests.WithLabelValues(webhook, operationLabel(operation), decision).Inc()
 	m.durations.WithLabelValues(webhook).Observe(time.Since(since).Seconds())
+}
+
+// operationLabel keeps what a caller made up out of the metrics, whose every
+// label value is kept for ever.
+func operationLabel(operation admissionv1.Operation) string {
+	switch operation {
+	case admissionv1.Create, admissionv1.Update, admissionv1.Delete, admissionv1.Connect:
+		return string(operation)
+	default:
+		return "other"
+	}
 }

@@ -5,7 +5,9 @@ package webhook
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -44,7 +46,7 @@ func (h *Pods) Handle(ctx context.Context, req admission.Request) admission.Resp
 	log := requestLogger(h.Log, req)
 	occurrences, err := incoming(req)
 	if err != nil {
-		h.Metrics.observe("pods", string(req.Operation), decisionError, start)
+		h.Metrics.observe("pods", req.Operation, decisionError, start)
 		log.Info("Refused an object that could not be read", "error", err.Error())
 		return admission.Errored(http.StatusBadRequest, err)
 	}
@@ -53,32 +55,49 @@ func (h *Pods) Handle(ctx context.Context, req admission.Request) admission.Resp
 		occurrences = nil
 	}
 	patches := h.patches(ctx, occurrences, log)
-	h.Metrics.observe("pods", string(req.Operation), decisionAllow, start)
+	h.Metrics.observe("pods", req.Operation, decisionAllow, start)
 	log.V(1).Info("Pinned", "images", len(occurrences), "patched", len(patches), "duration", time.Since(start).String())
 	return admission.Patched("", patches...)
 }
 
 func (h *Pods) patches(ctx context.Context, occurrences []image.Occurrence, log logr.Logger) []jsonpatch.JsonPatchOperation {
-	references := make([]string, len(occurrences))
+	references := map[string]*string{}
 	var group errgroup.Group
 	group.SetLimit(maxPinning)
-	for i, o := range occurrences {
+	for _, o := range occurrences {
+		if references[o.Image] != nil {
+			continue // one tag is resolved once, also so that it is one digest
+		}
+		reference := new(string)
+		references[o.Image] = reference
 		group.Go(func() error {
-			reference, err := h.Pinner.Pin(ctx, o.Image)
-			if err != nil {
-				log.Info("Left an image unpinned", "path", o.Path, "error", err.Error())
-				reference = o.Image
-			}
-			references[i] = reference
+			*reference = h.pin(ctx, o, log)
 			return nil
 		})
 	}
 	_ = group.Wait() // the functions above return no error
 	var patches []jsonpatch.JsonPatchOperation
-	for i, o := range occurrences {
-		if references[i] != o.Image {
-			patches = append(patches, jsonpatch.NewOperation("replace", o.Pointer, references[i]))
+	for _, o := range occurrences {
+		if reference := *references[o.Image]; reference != o.Image {
+			patches = append(patches, jsonpatch.NewOperation("replace", o.Pointer, reference))
 		}
 	}
 	return patches
+}
+
+// pin returns the reference with its digest, or as it is where that fails. It
+// recovers: it runs apart from the request, where a panic would end the process.
+func (h *Pods) pin(ctx context.Context, o image.Occurrence, log logr.Logger) (reference string) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			log.Error(fmt.Errorf("panic: %v", cause), "Pinning panicked", "path", o.Path, "stack", string(debug.Stack()))
+			reference = o.Image
+		}
+	}()
+	reference, err := h.Pinner.Pin(ctx, o.Image)
+	if err != nil {
+		log.Info("Left an image unpinned", "path", o.Path, "error", err.Error())
+		return o.Image
+	}
+	return reference
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/go-logr/logr"
@@ -63,6 +64,10 @@ func TestPodsArePinned(t *testing.T) {
 			request: create("", "Pod", pod("corp.example/gone:1", goodTag)),
 			want:    `[{"op":"replace","path":"/spec/containers/1/image","value":"` + good + `"}]`,
 		},
+		"an image whose resolution panics stays for the other webhook to refuse": {
+			request: create("", "Pod", pod("corp.example/panic:1", goodTag)),
+			want:    `[{"op":"replace","path":"/spec/containers/1/image","value":"` + good + `"}]`,
+		},
 		"a Deployment is left as its owner keeps it in git": {request: create("apps", "Deployment", deployment(goodTag))},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -92,5 +97,29 @@ func TestAPodThatCannotBeReadIsNotMutated(t *testing.T) {
 				t.Errorf("allowed = %v with patch %s", got.Allowed, got.Patch)
 			}
 		})
+	}
+}
+
+// countPins pins, and counts how often it is asked.
+type countPins struct {
+	pinTags
+	asked *atomic.Int32
+}
+
+func (p countPins) Pin(ctx context.Context, image string) (string, error) {
+	p.asked.Add(1)
+	return p.pinTags.Pin(ctx, image)
+}
+
+func TestAnImageThatOccursOftenIsResolvedOnce(t *testing.T) {
+	asked := new(atomic.Int32)
+	images := make([]string, 200)
+	for i := range images {
+		images[i] = goodTag
+	}
+	h := &Pods{Pinner: countPins{asked: asked}, Metrics: NewMetrics(nil), Log: logr.Discard()}
+	got := send(t, h, create("", "Pod", pod(images...)))
+	if patched := strings.Count(string(got.Patch), good); patched != len(images) || asked.Load() != 1 {
+		t.Errorf("%d patches after %d questions, want 200 after 1", patched, asked.Load())
 	}
 }

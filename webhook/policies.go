@@ -38,21 +38,21 @@ func (h *Policies) Handle(ctx context.Context, req admission.Request) admission.
 	start := time.Now()
 	log := requestLogger(h.Log, req)
 	if req.Operation == admissionv1.Delete {
-		h.Metrics.observe("policies", string(req.Operation), decisionAllow, start)
+		h.Metrics.observe("policies", req.Operation, decisionAllow, start)
 		return admission.Allowed("")
 	}
 	errs, warnings, err := h.review(ctx, req)
 	switch {
 	case err != nil:
-		h.Metrics.observe("policies", string(req.Operation), decisionError, start)
+		h.Metrics.observe("policies", req.Operation, decisionError, start)
 		log.Info("Refused an object that could not be read", "error", err.Error())
 		return admission.Errored(http.StatusBadRequest, err)
 	case len(errs) > 0:
-		h.Metrics.observe("policies", string(req.Operation), decisionDeny, start)
+		h.Metrics.observe("policies", req.Operation, decisionDeny, start)
 		log.Info("Refused", "fields", paths(errs))
 		return invalid(req, errs)
 	}
-	h.Metrics.observe("policies", string(req.Operation), decisionAllow, start)
+	h.Metrics.observe("policies", req.Operation, decisionAllow, start)
 	return admission.Allowed("").WithWarnings(asWarnings(warnings)...)
 }
 

@@ -83,7 +83,7 @@ func post(t *testing.T, h admission.Handler, body []byte) *admissionv1.Admission
 	r := httptest.NewRequest(http.MethodPost, "/validate/images?timeout=10s", bytes.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()
-	Handler(h).ServeHTTP(w, r)
+	Handler(h, NewInFlight()).ServeHTTP(w, r)
 	var review admissionv1.AdmissionReview
 	if err := json.Unmarshal(w.Body.Bytes(), &review); err != nil || review.Response == nil {
 		t.Fatalf("answer is no AdmissionReview: %v: %.300s", err, w.Body)

@@ -14,7 +14,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 )
 
-// NewServer returns the HTTPS server for the handlers, which presents c.
+// NewServer returns the HTTPS server for the handlers, which presents c. Package
+// webhook bounds headers (1 MiB, 32 s) and idle connections (90 s).
 func NewServer(host string, port int, c *Certificate) webhook.Server {
 	return webhook.NewServer(webhook.Options{
 		Host: host,
@@ -27,10 +28,10 @@ func NewServer(host string, port int, c *Certificate) webhook.Server {
 }
 
 // Handler serves one admission handler over HTTP: it reads the review (up to
-// 7 MiB), keeps to a deadline inside the caller's, and turns a panic into a
-// refusal.
-func Handler(h admission.Handler) http.Handler {
-	return withDeadline(&admission.Webhook{Handler: h})
+// 7 MiB) when there is room for it, keeps to a deadline inside the caller's, and
+// turns a panic into a refusal. All handlers of a server share inFlight.
+func Handler(h admission.Handler, inFlight *InFlight) http.Handler {
+	return withDeadline(inFlight.bound(&admission.Webhook{Handler: h}))
 }
 
 // WhenReady refuses every request until check passes: before the policies are

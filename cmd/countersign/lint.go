@@ -4,6 +4,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -18,7 +19,7 @@ func newLint() *cobra.Command {
 		Short: "Find what the API would reject, and what is legal but dangerous",
 		Long: `Read ClusterImagePolicy and TransparencyLog objects, and the Secrets that they
 name, and report every field that the API would reject (exit code 1), and what is
-legal but dangerous (a warning).`,
+legal but dangerous (a warning). That there is neither is an error of usage.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			objects, err := files.Read(args, c.InOrStdin())
@@ -34,6 +35,9 @@ legal but dangerous (a warning).`,
 			}
 			if len(loaded.Problems) > 0 {
 				return exitError{code: exitRejected}
+			}
+			if len(loaded.Policies)+len(loaded.Logs) == 0 {
+				return errors.New("there is neither a ClusterImagePolicy nor a TransparencyLog to check")
 			}
 			fmt.Fprintf(c.OutOrStdout(), "%d policies and %d logs are valid\n", len(loaded.Policies), len(loaded.Logs))
 			return nil

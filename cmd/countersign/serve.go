@@ -126,17 +126,17 @@ func (o *serveOptions) addHandlers(m manager.Manager, log logr.Logger, policies 
 		Metrics: policy.NewMetrics(metrics.Registry),
 		Log:     log,
 	})
-	measured := webhook.NewMetrics(metrics.Registry)
+	measured, inFlight := webhook.NewMetrics(metrics.Registry), webhook.NewInFlight()
 	server := m.GetWebhookServer()
 	server.Register(webhook.PathImages, webhook.Handler(webhook.WhenReady(loaded, &webhook.Images{
 		Decider: evaluator, NoMatch: noMatch, PinDigests: o.pinDigests, Metrics: measured, Log: log,
-	})))
+	}), inFlight))
 	pods := &webhook.Pods{Pinner: evaluator, Metrics: measured, Log: log}
 	if !o.pinDigests {
 		pods.Pinner = unpinned{}
 	}
-	server.Register(webhook.PathPods, webhook.Handler(webhook.WhenReady(loaded, pods)))
-	server.Register(webhook.PathPolicies, webhook.Handler(&webhook.Policies{Reader: m.GetClient(), Metrics: measured, Log: log}))
+	server.Register(webhook.PathPods, webhook.Handler(webhook.WhenReady(loaded, pods), inFlight))
+	server.Register(webhook.PathPolicies, webhook.Handler(&webhook.Policies{Reader: m.GetClient(), Metrics: measured, Log: log}, inFlight))
 }
 
 // unpinned is the Pinner for --pin-digests=false.

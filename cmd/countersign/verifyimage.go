@@ -4,6 +4,9 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+
 	"github.com/spf13/cobra"
 
 	"github.com/countersign-dev/countersign/policy/files"
@@ -34,12 +37,15 @@ mode warn or audit would admit what it does not accept, and this still ends with
 
 func newVerifyManifest() *cobra.Command {
 	var o decideOptions
+	var allowNone, allowUnknown bool
 	c := &cobra.Command{
 		Use:   "manifest FILE|DIR|-...",
 		Short: "Verify every image in manifests under policies",
 		Long: `Reach the verdict that admission would reach on every image that the objects bring
 in: Pods and workloads, in files with several documents, and in lists. Objects of
-other kinds are counted. See "verify image" about the exit code.`,
+other kinds are counted; one that has containers all the same is rejected, since
+what its kind makes of them is not known. That no image is found at all is an
+error of usage. See "verify image" about the exit code.`,
 		Example: "  kustomize build . | countersign verify manifest - --policy policies/",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -47,9 +53,15 @@ other kinds are counted. See "verify image" about the exit code.`,
 			if err != nil {
 				return err
 			}
-			found, without, err := files.Images(objects)
+			found, without, err := files.Images(objects, allowUnknown)
+			if unknown := (*files.UnknownKindError)(nil); errors.As(err, &unknown) {
+				return exitError{code: exitRejected, err: fmt.Errorf("%w; --allow-unknown-kinds passes it over", err)}
+			}
 			if err != nil {
 				return err
+			}
+			if len(found) == 0 && !allowNone {
+				return fmt.Errorf("no image was found in %d objects; --allow-none accepts that", without)
 			}
 			images := make([]located, 0, len(found))
 			for _, f := range found {
@@ -59,5 +71,7 @@ other kinds are counted. See "verify image" about the exit code.`,
 		},
 	}
 	o.register(c)
+	c.Flags().BoolVar(&allowNone, "allow-none", false, "end with 0 when no image is found")
+	c.Flags().BoolVar(&allowUnknown, "allow-unknown-kinds", false, "pass over objects that have containers but are of no kind whose images are known")
 	return c
 }

@@ -4,17 +4,21 @@
 package image
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// MaxOccurrences is the largest number of images that Extract reads from one
-// object; an object with more is an error.
-const MaxOccurrences = 1024
+const (
+	// MaxOccurrences is the largest number of images that Extract reads from one
+	// object; an object with more is an error.
+	MaxOccurrences = 256
+	// maxElements bounds a list that may name images, whether its elements do.
+	maxElements = 1024
+)
 
 // Occurrence is one place in an object that names an image.
 type Occurrence struct {
@@ -47,13 +51,9 @@ func Extract(gvk schema.GroupVersionKind, raw []byte) ([]Occurrence, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", gvk.Kind, err)
 	}
-	if spec == nil {
-		return nil, nil
-	}
 	found := collector{path: h.path, keepEmpty: gvk.Kind == "Pod"}
-	found.podSpec(spec)
-	if len(found.occurrences) > MaxOccurrences {
-		return nil, fmt.Errorf("read %s: it names %d images, more than %d", gvk.Kind, len(found.occurrences), MaxOccurrences)
+	if err := found.podSpec(spec); err != nil {
+		return nil, fmt.Errorf("read %s: %w", gvk.Kind, err)
 	}
 	return found.occurrences, nil
 }
@@ -64,26 +64,36 @@ type collector struct {
 	occurrences []Occurrence
 }
 
-func (c *collector) podSpec(spec *corev1.PodSpec) {
-	for i := range spec.InitContainers {
-		c.add(spec.InitContainers[i].Name, spec.InitContainers[i].Image, "initContainers", i, "image")
-	}
-	for i := range spec.Containers {
-		c.add(spec.Containers[i].Name, spec.Containers[i].Image, "containers", i, "image")
-	}
-	for i := range spec.EphemeralContainers {
-		c.add(spec.EphemeralContainers[i].Name, spec.EphemeralContainers[i].Image, "ephemeralContainers", i, "image")
-	}
-	for i := range spec.Volumes {
-		if volume := spec.Volumes[i].Image; volume != nil {
-			c.add(spec.Volumes[i].Name, volume.Reference, "volumes", i, "image", "reference")
+func (c *collector) podSpec(spec podSpec) error {
+	for _, list := range []struct {
+		name string
+		raw  json.RawMessage
+	}{
+		{"initContainers", spec.InitContainers},
+		{"containers", spec.Containers},
+		{"ephemeralContainers", spec.EphemeralContainers},
+	} {
+		err := eachElement(list.name, list.raw, func(i int, o container) error {
+			return c.add(o.Name, o.Image, list.name, i, "image")
+		})
+		if err != nil {
+			return err
 		}
 	}
+	return eachElement("volumes", spec.Volumes, func(i int, o volume) error {
+		if o.Image == nil {
+			return nil
+		}
+		return c.add(o.Name, o.Image.Reference, "volumes", i, "image", "reference")
+	})
 }
 
-func (c *collector) add(container, image, list string, index int, field ...string) {
+func (c *collector) add(container, image, list string, index int, field ...string) error {
 	if image == "" && !c.keepEmpty {
-		return
+		return nil
+	}
+	if len(c.occurrences) == MaxOccurrences {
+		return fmt.Errorf("it names more than %d images", MaxOccurrences)
 	}
 	base, tail := strings.Join(c.path, "."), strings.Join(field, ".")
 	segments := append(append([]string{""}, c.path...), list, strconv.Itoa(index))
@@ -93,4 +103,5 @@ func (c *collector) add(container, image, list string, index int, field ...strin
 		Container: container,
 		Image:     image,
 	})
+	return nil
 }

@@ -141,15 +141,21 @@ func TestExtractRefuses(t *testing.T) {
 		"a list":                                 {pod, `[]`, "not a JSON object"},
 		"broken JSON":                            {pod, `{"spec": {`, "unexpected end"},
 		"two objects":                            {pod, `{} {}`, "after top-level value"},
-		"a field of another type":                {pod, `{"spec": {"containers": "x"}}`, "cannot unmarshal"},
+		"a field of another type":                {pod, `{"spec": {"containers": "x"}}`, "containers is not a list"},
 		"an image that is no text":               {pod, `{"spec": {"containers": [{"image": 1}]}}`, "cannot unmarshal"},
 		"an image given twice":                   {pod, `{"spec": {"containers": [{"image": "good", "image": "evil"}]}}`, "duplicate field"},
 		"a list of containers given twice":       {pod, `{"spec": {"containers": [{"image": "good"}], "containers": [{"image": "evil"}]}}`, "duplicate field"},
 		"an object that says it is another kind": {pod, `{"kind": "Deployment", "spec": {}}`, `kind is "Deployment", not "Pod"`},
 		"an object of another version":           {deployment, `{"apiVersion": "apps/v1beta1", "spec": {}}`, `apiVersion is "apps/v1beta1", not "apps/v1"`},
 		"a kind that is no text":                 {pod, `{"kind": 1}`, "kind is not a string"},
-		"more images than it reads": {pod, `{"spec": {"containers": [` + strings.TrimSuffix(strings.Repeat(`{"image":"a"},`, MaxOccurrences+1), ",") + `]}}`,
-			"more than 1024"},
+		"more images than it reads": {pod, `{"spec": {"containers": ` + list(MaxOccurrences+1, `{"image":"a"}`) + `}}`,
+			"more than 256 images"},
+		"more images than it reads in several lists": {pod, `{"spec": {"containers": ` + list(MaxOccurrences, `{"image":"a"}`) + `,"volumes": ` + list(1, `{"image":{"reference":"a"}}`) + `}}`,
+			"more than 256 images"},
+		"a list that names no image and does not end": {deployment, `{"spec": {"template": {"spec": {"volumes": ` + list(maxElements+1, `{}`) + `}}}}`,
+			"volumes has more than 1024 elements"},
+		"an image volume's reference given twice": {pod, `{"spec": {"volumes": [{"image": {"reference": "good", "reference": "evil"}}]}}`, "duplicate field"},
+		"a spec given twice":                      {pod, `{"spec": {"containers": [{"image": "good"}]}, "spec": {}}`, "duplicate field"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -169,4 +175,9 @@ func TestKindsAreACopy(t *testing.T) {
 	if slices.ContainsFunc(Kinds(), func(k Kind) bool { return k.Resource == "changed" }) {
 		t.Error("a caller can change the kinds")
 	}
+}
+
+// list is a JSON list of n times the same element.
+func list(n int, element string) string {
+	return "[" + strings.TrimSuffix(strings.Repeat(element+",", n), ",") + "]"
 }

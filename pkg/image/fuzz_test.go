@@ -12,7 +12,7 @@ import (
 )
 
 var referenceSeeds = []string{
-	"nginx", "nginx:1.25", "docker.io/nginx", "index.docker.io/nginx@" + digest, "registry-1.docker.io/library/nginx",
+	"nginx", "nginx:1.25", "docker.io/nginx", "index.docker.io/nginx@" + digest, "registry-1.docker.io/library/nginx", "registry.hub.docker.com/library/nginx:1",
 	"ghcr.io/org/app:v1@" + digest, "localhost:5000/x", "localhost/x", "Foo/bar", "FOO.io/bar", "[::1]:5000/x:y", "ghcr.io:443/a/b",
 	"a__b/c--d", "sha256:abcd", hex64, "x:", "x@", "docker.io/library/a/b", "a.b", "a.b:80", "127.0.0.1/x", "1.2.3:80/x", "x@sha512:" + hex64 + hex64,
 }
@@ -32,9 +32,10 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%q: accepted, but no runtime would pull it: %v", s, err)
 		}
-		// registry-1.docker.io and :443 are the only names that we join and they do not.
+		// Docker Hub's endpoints and :443 are the only names that we join and they do not.
 		want := ref.Repository()
 		got := strings.Replace(pulled.Name(), hubRegistry+"/", dockerHub+"/", 1)
+		got = strings.Replace(got, hubAlias+"/", dockerHub+"/", 1)
 		got = strings.Replace(got, ":443/", "/", 1)
 		if got != want {
 			t.Fatalf("%q: we verify %q, the runtime pulls %q", s, want, got)

@@ -31,7 +31,7 @@ func TestGlobMatch(t *testing.T) {
 			"ghcr.io/org/app*", []string{"ghcr.io/org/app", "ghcr.io/org/app-2"}, []string{"ghcr.io/org/app/x", "ghcr.io/org/my-app"},
 		},
 		"a short name is Docker Hub's official image under all its spellings": {
-			"nginx", []string{"nginx", "docker.io/nginx", "docker.io/library/nginx", "index.docker.io/library/nginx:1", "registry-1.docker.io/library/nginx", "library/nginx"},
+			"nginx", []string{"nginx", "docker.io/nginx", "docker.io/library/nginx", "index.docker.io/library/nginx:1", "registry-1.docker.io/library/nginx", "registry.hub.docker.com/library/nginx", "library/nginx"},
 			[]string{"nginx2", "grafana/nginx", "ghcr.io/library/nginx", "localhost/nginx"},
 		},
 		"a glob under another name of Docker Hub is normalised too": {

@@ -164,7 +164,9 @@ func normaliseGlobHost(host string) (string, error) {
 		return "", fmt.Errorf("has an invalid registry host %q", host)
 	}
 	pattern := wildcards(host)
-	if (pattern.MatchString(hubIndex) || pattern.MatchString(hubRegistry)) && !pattern.MatchString(dockerHub) {
+	// *.com matches the alias as well, but nobody means Docker Hub by it.
+	alias := strings.Contains(host, "docker") && pattern.MatchString(hubAlias)
+	if (alias || pattern.MatchString(hubIndex) || pattern.MatchString(hubRegistry)) && !pattern.MatchString(dockerHub) {
 		return "", fmt.Errorf("has registry host %q, which means Docker Hub but would not match it; write docker.io", host)
 	}
 	return normaliseHost(host), nil

@@ -123,7 +123,7 @@ func (p parts) check() error {
 	if err := checkHost(p.host); err != nil {
 		return err
 	}
-	if p.host == hubRegistry && !strings.Contains(p.path, "/") {
+	if isHubEndpoint(p.host) && !strings.Contains(p.path, "/") {
 		return fmt.Errorf("names Docker Hub by its endpoint, where %q is not %q; write docker.io/library/%s", p.path, "library/"+p.path, p.path)
 	}
 	if len(p.path) > maxPath {

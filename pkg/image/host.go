@@ -13,10 +13,11 @@ import (
 )
 
 // The other names of Docker Hub: the name that its credentials are filed under,
-// and the host that answers for docker.io.
+// the host that answers for docker.io, and another that answers alike.
 const (
 	hubIndex    = "index.docker.io"
 	hubRegistry = "registry-1.docker.io"
+	hubAlias    = "registry.hub.docker.com"
 )
 
 // hostLabels is a DNS name as container runtimes accept it, in lower case.
@@ -27,8 +28,12 @@ var hostLabels = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-
 var numericLabel = regexp.MustCompile(`^(?:[0-9]+|0x[0-9a-f]*)$`)
 
 func isDockerHub(host string) bool {
-	return host == dockerHub || host == hubIndex || host == hubRegistry
+	return host == dockerHub || host == hubIndex || isHubEndpoint(host)
 }
+
+// isHubEndpoint tells the hosts that serve Docker Hub's images, under which no
+// runtime adds "library/".
+func isHubEndpoint(host string) bool { return host == hubRegistry || host == hubAlias }
 
 // normaliseHost joins the names of one registry: those of Docker Hub, and a host
 // with and without the default port of HTTPS.

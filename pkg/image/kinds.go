@@ -39,8 +39,9 @@ type holder struct {
 	Kind
 	// path leads to the PodSpec.
 	path []string
-	// podSpec decodes an object; it returns nil where a template is left out.
-	podSpec func(raw []byte) (*corev1.PodSpec, error)
+	// podSpec decodes the part of an object that can name an image. A template
+	// that is left out names none.
+	podSpec func(raw []byte) (podSpec, error)
 }
 
 var (
@@ -48,36 +49,50 @@ var (
 	templatePath = []string{"spec", "template", "spec"}
 )
 
+// What is above a PodSpec in objects of each shape; nothing else is decoded.
+type (
+	bare struct {
+		Spec podSpec `json:"spec"`
+	}
+	template struct {
+		Template bare `json:"template"`
+	}
+	workload struct {
+		Spec template `json:"spec"`
+	}
+	nested struct {
+		Spec struct {
+			JobTemplate workload `json:"jobTemplate"`
+		} `json:"spec"`
+	}
+)
+
 // holders is read-only.
 var holders = []holder{
-	core("Pod", "pods", specPath, decode(func(o *corev1.Pod) *corev1.PodSpec { return &o.Spec })),
-	core("PodTemplate", "podtemplates", []string{"template", "spec"},
-		decode(func(o *corev1.PodTemplate) *corev1.PodSpec { return &o.Template.Spec })),
-	core("ReplicationController", "replicationcontrollers", templatePath, decode(controllerSpec)),
-	apps("ReplicaSet", "replicasets", decode(func(o *appsv1.ReplicaSet) *corev1.PodSpec { return &o.Spec.Template.Spec })),
-	apps("Deployment", "deployments", decode(func(o *appsv1.Deployment) *corev1.PodSpec { return &o.Spec.Template.Spec })),
-	apps("StatefulSet", "statefulsets", decode(func(o *appsv1.StatefulSet) *corev1.PodSpec { return &o.Spec.Template.Spec })),
-	apps("DaemonSet", "daemonsets", decode(func(o *appsv1.DaemonSet) *corev1.PodSpec { return &o.Spec.Template.Spec })),
-	batch("Job", "jobs", templatePath, decode(func(o *batchv1.Job) *corev1.PodSpec { return &o.Spec.Template.Spec })),
+	core("Pod", "pods", specPath, decode(func(o *bare) podSpec { return o.Spec })),
+	core("PodTemplate", "podtemplates", []string{"template", "spec"}, decode(func(o *template) podSpec { return o.Template.Spec })),
+	core("ReplicationController", "replicationcontrollers", templatePath, ofWorkload),
+	apps("ReplicaSet", "replicasets"),
+	apps("Deployment", "deployments"),
+	apps("StatefulSet", "statefulsets"),
+	apps("DaemonSet", "daemonsets"),
+	batch("Job", "jobs", templatePath, ofWorkload),
 	batch("CronJob", "cronjobs", []string{"spec", "jobTemplate", "spec", "template", "spec"},
-		decode(func(o *batchv1.CronJob) *corev1.PodSpec { return &o.Spec.JobTemplate.Spec.Template.Spec })),
+		decode(func(o *nested) podSpec { return o.Spec.JobTemplate.Spec.Template.Spec })),
 }
 
-func controllerSpec(o *corev1.ReplicationController) *corev1.PodSpec {
-	if o.Spec.Template == nil {
-		return nil
-	}
-	return &o.Spec.Template.Spec
-}
+type decoder func(raw []byte) (podSpec, error)
 
-type decoder func(raw []byte) (*corev1.PodSpec, error)
+func ofWorkload(raw []byte) (podSpec, error) {
+	return decode(func(o *workload) podSpec { return o.Spec.Template.Spec })(raw)
+}
 
 func core(kind, resource string, path []string, d decoder) holder {
 	return holder{Kind{corev1.SchemeGroupVersion.WithKind(kind), resource}, path, d}
 }
 
-func apps(kind, resource string, d decoder) holder {
-	return holder{Kind{appsv1.SchemeGroupVersion.WithKind(kind), resource}, templatePath, d}
+func apps(kind, resource string) holder {
+	return holder{Kind{appsv1.SchemeGroupVersion.WithKind(kind), resource}, templatePath, ofWorkload}
 }
 
 func batch(kind, resource string, path []string, d decoder) holder {
@@ -92,21 +107,28 @@ func findHolder(gvk schema.GroupVersionKind) (holder, bool) {
 	return holders[i], true
 }
 
-// decode reads JSON as the API server does: keys are case-sensitive, unknown
-// ones are dropped. Unlike the API server it refuses a key that is given twice:
-// what is verified must not depend on which of the two a reader takes.
-func decode[T any](spec func(*T) *corev1.PodSpec) decoder {
-	return func(raw []byte) (*corev1.PodSpec, error) {
+func decode[T any](spec func(*T) podSpec) decoder {
+	return func(raw []byte) (podSpec, error) {
 		object := new(T)
-		strict, err := kjson.UnmarshalStrict(raw, object, kjson.DisallowDuplicateFields)
-		if err != nil {
-			return nil, err
-		}
-		if len(strict) > 0 {
-			return nil, strict[0]
+		if err := readStrict(raw, object); err != nil {
+			return podSpec{}, err
 		}
 		return spec(object), nil
 	}
+}
+
+// readStrict reads JSON as the API server does: keys are case-sensitive, unknown
+// ones are dropped. Unlike the API server it refuses a key that is given twice:
+// what is verified must not depend on which of the two a reader takes.
+func readStrict(raw []byte, into any) error {
+	strict, err := kjson.UnmarshalStrict(raw, into, kjson.DisallowDuplicateFields)
+	if err != nil {
+		return err
+	}
+	if len(strict) > 0 {
+		return strict[0]
+	}
+	return nil
 }
 
 // checkType refuses an object that says it is something else than gvk.

@@ -132,6 +132,7 @@ func TestParseRefuses(t *testing.T) {
 		"Docker Hub with a port":                              {"docker.io:443/library/nginx", "Docker Hub with a port"},
 		"Docker Hub's endpoint with a port":                   {"registry-1.docker.io:443/library/nginx", "Docker Hub with a port"},
 		"Docker Hub's endpoint with a short name":             {"registry-1.docker.io/nginx", "write docker.io/library/nginx"},
+		"Docker Hub's alias with a short name":                {"registry.hub.docker.com/nginx", "write docker.io/library/nginx"},
 		"a registry with a trailing dot":                      {"ghcr.io./org/app", "invalid registry host"},
 		"a registry with user information":                    {"user@ghcr.io/org/app", "malformed digest"},
 		"a registry with an underscore":                       {"my_host.example/app", "invalid registry host"},

@@ -47,9 +47,9 @@ func (s *search) envelopes(ctx context.Context, m manifest) ([]verify.Signature,
 		}
 		return []verify.Signature{verify.LegacyAttestation{
 			Envelope:         envelope,
-			RekorBundle:      layer.Annotations[bundleAnnotation],
-			Certificate:      layer.Annotations[certificateAnnotation],
-			RFC3161Timestamp: layer.Annotations[timestampAnnotation],
+			RekorBundle:      layer.Annotations.RekorBundle,
+			Certificate:      layer.Annotations.Certificate,
+			RFC3161Timestamp: layer.Annotations.RFC3161Timestamp,
 		}}, nil
 	})
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/google/go-containerregistry/pkg/authn"
 	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/countersign-dev/countersign/pkg/image"
 	"github.com/countersign-dev/countersign/pkg/verify"
@@ -59,6 +60,9 @@ type Client struct {
 	fetching  flight[[]byte]
 	listing   flight[[]verify.Signature]
 
+	// memory is in bytes, Limits.Memory of them.
+	memory *semaphore.Weighted
+
 	contents *cache[[]byte]
 	found    *cache[[]verify.Signature]
 }
@@ -86,6 +90,13 @@ func New(o Options) *Client {
 		limits:   limits,
 		log:      o.Logger,
 		sessions: sessions,
+
+		handshakes: flight[http.RoundTripper]{limit: limits.exchange()},
+		resolving:  flight[string]{limit: limits.shared()},
+		fetching:   flight[[]byte]{limit: limits.shared()},
+		listing:    flight[[]verify.Signature]{limit: limits.shared()},
+
+		memory:   semaphore.NewWeighted(limits.Memory),
 		contents: newCache[[]byte](limits.Cache),
 		found:    newCache[[]verify.Signature](limits.Cache),
 	}

@@ -15,13 +15,14 @@ import (
 	"github.com/countersign-dev/countersign/pkg/verify"
 )
 
-// search is the work of one call of Signatures: an image and what may still be
-// read on its behalf.
+// search is the work of one call of Signatures: an image, what may still be read
+// on its behalf, and what is held of the memory that all searches share.
 type search struct {
 	*Client
 	repository name.Repository
 	digest     string
 	bytes      atomic.Int64
+	held       atomic.Int64
 	signatures atomic.Int64
 }
 
@@ -40,6 +41,38 @@ func (s *search) spend(n int64) error {
 		return limitExceeded("the signatures of %s hold more than %d bytes", s.digest, s.limits.Total)
 	}
 	return nil
+}
+
+// hold waits until n more bytes may be held in memory, until release.
+func (s *search) hold(ctx context.Context, n int64) error {
+	if err := s.memory.Acquire(ctx, n); err != nil {
+		return noRoom(err)
+	}
+	s.held.Add(n)
+	return nil
+}
+
+func noRoom(err error) *Error {
+	return &Error{verify.DeadlineExceeded, "so much is being read from registries that there was no room for more in time", err}
+}
+
+// release ends the search.
+func (s *search) release() { s.memory.Release(s.held.Swap(0)) }
+
+// askForList asks for a list of signatures, whose length only its answer says.
+func (s *search) askForList(ctx context.Context, q request) (answer, error) {
+	q.max = s.limits.List
+	if err := s.hold(ctx, q.max); err != nil {
+		return answer{}, err
+	}
+	a, err := s.ask(ctx, q)
+	surplus := q.max - int64(len(a.body))
+	s.held.Add(-surplus)
+	s.memory.Release(surplus)
+	if err != nil {
+		return answer{}, err
+	}
+	return a, s.spend(int64(len(a.body)))
 }
 
 // count takes n of the signatures that the image may have.
@@ -69,6 +102,9 @@ func (s *search) content(ctx context.Context, kind string, d descriptor, limit i
 	}
 	if known, ok := s.contents.get(d.Digest); ok {
 		return s.fits(known, d)
+	}
+	if err := s.hold(ctx, d.Size); err != nil {
+		return nil, err
 	}
 	key := fmt.Sprintf("%s %s %s %d", s.repository.Name(), kind, d.Digest, d.Size)
 	fetched, err := s.fetching.do(ctx, key, func(ctx context.Context) ([]byte, error) {

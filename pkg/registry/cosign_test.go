@@ -81,7 +81,7 @@ func push(t *testing.T, host string) string {
 	}
 	legacy, err := mutate.Append(mutate.MediaType(empty.Image, types.OCIManifestSchema1), mutate.Addendum{
 		Layer:       static.NewLayer([]byte("payload"), simpleSigningType),
-		Annotations: map[string]string{signatureAnnotation: "c2ln"},
+		Annotations: map[string]string{"dev.cosignproject.cosign/signature": "c2ln"},
 	})
 	if err != nil {
 		t.Fatal(err)

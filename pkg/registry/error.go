@@ -6,12 +6,13 @@ package registry
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"net/url"
 	"strings"
+	"syscall"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
@@ -38,6 +39,14 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // errRefused marks requests that our own rules forbid.
 var errRefused = errors.New("refused")
+
+// refusedError says, in our own words, which rule that is.
+type refusedError struct{ rule string }
+
+func refused(format string, args ...any) error { return &refusedError{fmt.Sprintf(format, args...)} }
+
+func (e *refusedError) Error() string        { return "refused: " + e.rule }
+func (e *refusedError) Is(target error) bool { return target == errRefused }
 
 // errTooLarge is what a response's body ends with when it exceeds its bound.
 var errTooLarge = errors.New("response is too large")
@@ -90,24 +99,37 @@ func statusError(host, what string, status int, code string) *Error {
 	}
 }
 
-// describe says in a few words why a request failed.
+// describe says in a few words why a request failed. It repeats nothing that the
+// network said: whoever creates a Pod names the host, and must not learn from a
+// denial what else answers at which address. The whole error is logged.
 func describe(err error) string {
 	var (
-		dns  *net.DNSError
-		cert *tls.CertificateVerificationError
-		web  *url.Error
+		dns       *net.DNSError
+		cert      *tls.CertificateVerificationError
+		authority x509.UnknownAuthorityError
+		hostname  x509.HostnameError
+		alert     tls.AlertError
+		record    tls.RecordHeaderError
+		network   net.Error
+		ours      *refusedError
 	)
 	switch {
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return "it speaks plain HTTP, which is used only for registries that are named as insecure"
 	case errors.As(err, &dns):
 		return "its host name does not resolve"
-	case errors.As(err, &cert):
-		return "its certificate is not trusted: " + printable(cert.Err.Error())
-	case errors.As(err, &web):
-		return printable(web.Err.Error())
+	case errors.As(err, &cert), errors.As(err, &authority), errors.As(err, &hostname):
+		return "its certificate is not trusted"
+	case errors.As(err, &alert), errors.As(err, &record):
+		return "the TLS handshake fails"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "it refuses connections"
+	case errors.As(err, &ours):
+		return ours.Error()
+	case errors.As(err, &network) && network.Timeout():
+		return "it does not answer"
 	default:
-		return printable(err.Error())
+		return "the connection fails"
 	}
 }
 

@@ -6,6 +6,7 @@ package registry
 import (
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -70,6 +71,25 @@ func TestTheCodeOfARegistrysErrorIsShown(t *testing.T) {
 			text := err.Error()
 			if !strings.Contains(text, tc.want) || strings.Contains(text, "secret") || strings.Contains(text, "script") {
 				t.Errorf("%s", text)
+			}
+		})
+	}
+}
+
+func TestADenialDoesNotRepeatWhatTheNetworkSaid(t *testing.T) {
+	closed := httptest.NewServer(http.NotFoundHandler())
+	closed.Close()
+	reached := httptest.NewTLSServer(http.NotFoundHandler())
+	t.Cleanup(reached.Close)
+	for name, tc := range map[string]struct{ host, want string }{
+		"a closed port":     {strings.TrimPrefix(closed.URL, "http://"), "it refuses connections"},
+		"a certificate":     {strings.TrimPrefix(reached.URL, "https://"), "its certificate is not trusted"},
+		"a host of no name": {"registry.invalid", "its host name does not resolve"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := New(Options{}).Resolve(t.Context(), parse(t, tc.host+"/org/app"))
+			if reasonOf(t, err) != verify.RegistryUnavailable || !strings.HasSuffix(err.Error(), "cannot be reached: "+tc.want) {
+				t.Errorf("%v, want that %s", err, tc.want)
 			}
 		})
 	}

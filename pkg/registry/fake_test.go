@@ -118,9 +118,9 @@ type imageManifest struct {
 	SchemaVersion int          `json:"schemaVersion"`
 	MediaType     string       `json:"mediaType,omitempty"`
 	ArtifactType  string       `json:"artifactType,omitempty"`
-	Config        descriptor   `json:"config"`
+	Config        target       `json:"config"`
 	Layers        []descriptor `json:"layers"`
-	Subject       *descriptor  `json:"subject,omitempty"`
+	Subject       *target      `json:"subject,omitempty"`
 }
 
 type imageIndex struct {
@@ -132,7 +132,7 @@ type imageIndex struct {
 // legacyLayer serves a payload and returns its layer, signed "sig of <payload>".
 func (f *fake) legacyLayer(payload string) descriptor {
 	d := f.blob(simpleSigningType, payload)
-	d.Annotations = map[string]string{signatureAnnotation: "sig of " + payload}
+	d.Annotations = annotations{Signature: "sig of " + payload}
 	return d
 }
 
@@ -144,7 +144,7 @@ func (f *fake) legacyTag(layers ...descriptor) {
 // bundleReferrer serves a bundle and its manifest, and returns the entry that lists it.
 func (f *fake) bundleReferrer(content string) descriptor {
 	d := f.manifest(imageManifest{SchemaVersion: 2, MediaType: ociManifest, ArtifactType: bundleV03,
-		Layers: []descriptor{f.blob(bundleV03, content)}, Subject: &descriptor{MediaType: ociManifest, Digest: subject, Size: 1}})
+		Layers: []descriptor{f.blob(bundleV03, content)}, Subject: &target{MediaType: ociManifest, Digest: subject}})
 	d.ArtifactType = bundleV03
 	return d
 }

@@ -7,16 +7,17 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // flight joins concurrent calls that want the same thing. Unlike
 // golang.org/x/sync/singleflight it gives the work a context of its own, which
 // ends when the last caller has gone: one caller's cancellation fails nobody
-// else, and nothing goes on that nobody waits for. Work that panics returns an
-// error to its callers.
-//
-// The zero value is ready.
+// else, and nothing goes on that nobody waits for. Nor does it go on for longer
+// than limit: otherwise work that stalls would be joined for as long as anybody
+// asks for it. Work that panics returns an error to its callers.
 type flight[V any] struct {
+	limit time.Duration
 	mu    sync.Mutex
 	calls map[string]*call[V]
 }
@@ -57,7 +58,7 @@ func (f *flight[V]) join(ctx context.Context, key string, work func(context.Cont
 	if f.calls == nil {
 		f.calls = make(map[string]*call[V])
 	}
-	own, cancel := context.WithCancel(context.WithoutCancel(ctx)) //nolint:gosec // land calls it, whatever happens
+	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.limit) //nolint:gosec // land calls it, whatever happens
 	c := &call[V]{done: make(chan struct{}), cancel: cancel, waiting: 1}
 	f.calls[key] = c
 	go func() {

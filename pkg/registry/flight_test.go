@@ -14,7 +14,7 @@ import (
 
 func TestWorkEndsWhenTheLastCallerHasGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var f flight[int]
+		f := flight[int]{limit: time.Minute}
 		ended := make(chan error, 1)
 		work := func(ctx context.Context) (int, error) {
 			<-ctx.Done()
@@ -53,7 +53,7 @@ func TestWorkEndsWhenTheLastCallerHasGone(t *testing.T) {
 }
 
 func TestACallerAfterAllHaveGoneStartsAnew(t *testing.T) {
-	var f flight[int]
+	f := flight[int]{limit: time.Minute}
 	release := make(chan struct{})
 	ctx, cancel := context.WithCancel(t.Context())
 	started := make(chan struct{})
@@ -77,7 +77,7 @@ func TestACallerAfterAllHaveGoneStartsAnew(t *testing.T) {
 }
 
 func TestAPanicIsAnErrorOfItsCallers(t *testing.T) {
-	var f flight[int]
+	f := flight[int]{limit: time.Minute}
 	_, err := f.do(t.Context(), "k", func(context.Context) (int, error) { panic("boom") })
 	if err == nil || !strings.Contains(err.Error(), "boom") {
 		t.Errorf("%v", err)
@@ -91,7 +91,7 @@ func TestAPanicIsAnErrorOfItsCallers(t *testing.T) {
 func TestACallerWhoIsTooLateStartsNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	var f flight[int]
+	f := flight[int]{limit: time.Minute}
 	_, err := f.do(ctx, "k", func(context.Context) (int, error) { t.Error("it worked"); return 0, nil })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)

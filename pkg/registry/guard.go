@@ -5,7 +5,6 @@ package registry
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -57,14 +56,14 @@ func (g *guard) admit(req *http.Request) (*http.Request, error) {
 	// go-containerregistry tries HTTPS and then HTTP for hosts that it guesses
 	// to be local; here a host has exactly one scheme.
 	if want := schemeOf(g.insecure, req.URL.Host); req.URL.Scheme != want {
-		return nil, fmt.Errorf("%w: %s to %s, which is spoken to by %s", errRefused, printable(req.URL.Scheme), printable(req.URL.Host), want)
+		return nil, refused("%s to %s, which is spoken to by %s", printable(req.URL.Scheme), printable(req.URL.Host), want)
 	}
 	home, _ := req.Context().Value(registryKey).(string)
 	if req.URL.Hostname() == home {
 		return req, nil
 	}
 	if isOwnHost(req.URL.Hostname()) {
-		return nil, fmt.Errorf("%w: it refers to %s, a host of our own", errRefused, printable(req.URL.Host))
+		return nil, refused("it refers to %s, a host of our own", printable(req.URL.Host))
 	}
 	if proxy, err := http.ProxyFromEnvironment(req); err == nil && proxy != nil {
 		return req, nil // the address to be dialled is the proxy's
@@ -92,33 +91,62 @@ func isOwnHost(hostname string) bool {
 }
 
 func isLocal(address netip.Addr) bool {
-	address = address.WithZone("").Unmap()
+	address = plain(address)
 	return address.IsLoopback() || address.IsUnspecified()
 }
 
 // isMetadata tells whether an address is link-local or one of those on which
 // cloud providers serve credentials to their machines. No registry lives there.
 func isMetadata(address netip.Addr) bool {
-	address = address.WithZone("").Unmap()
+	address = plain(address)
 	if address.IsLinkLocalUnicast() || address.IsMulticast() {
 		return true
 	}
 	switch address.String() {
-	case "fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192":
+	case "fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16", "192.0.0.192":
 		return true
 	}
 	return false
+}
+
+// The prefixes under which an IPv6 address stands for an IPv4 address, and the
+// byte at which that begins: NAT64 (RFC 6052 and, as most networks use it, RFC
+// 8215), 6to4 (RFC 3056) and IPv4-compatible addresses (RFC 4291, 2.5.5.1).
+var embedded = []struct {
+	prefix netip.Prefix
+	at     int
+}{
+	{netip.MustParsePrefix("64:ff9b::/96"), 12},
+	{netip.MustParsePrefix("64:ff9b:1::/48"), 12},
+	{netip.MustParsePrefix("2002::/16"), 2},
+	{netip.MustParsePrefix("::/96"), 12},
+}
+
+// plain returns the address that another one stands for in the end.
+func plain(address netip.Addr) netip.Addr {
+	address = address.WithZone("").Unmap()
+	if address.Is4() || address.IsLoopback() || address.IsUnspecified() {
+		return address
+	}
+	bytes := address.As16()
+	for _, form := range embedded {
+		if form.prefix.Contains(address) {
+			inner, _ := netip.AddrFromSlice(bytes[form.at : form.at+4])
+			return inner
+		}
+	}
+	return address
 }
 
 // checkAddress is called with each address that a host name resolved to.
 func checkAddress(ctx context.Context, _, address string, _ syscall.RawConn) error {
 	target, err := netip.ParseAddrPort(address)
 	if err != nil {
-		return fmt.Errorf("%w: address %s", errRefused, printable(address))
+		return refused("address %s", printable(address))
 	}
 	foreign, _ := ctx.Value(foreignKey).(bool)
 	if isMetadata(target.Addr()) || (foreign && isLocal(target.Addr())) {
-		return fmt.Errorf("%w: it refers to address %s, which serves this machine only", errRefused, target.Addr())
+		return refused("it refers to address %s, which serves this machine only", target.Addr())
 	}
 	return nil
 }
@@ -133,6 +161,7 @@ func newTransport() *http.Transport {
 		ForceAttemptHTTP2:      true,
 		DisableCompression:     true,
 		TLSHandshakeTimeout:    5 * time.Second,
+		ResponseHeaderTimeout:  5 * time.Second,
 		IdleConnTimeout:        90 * time.Second,
 		MaxIdleConns:           256,
 		MaxIdleConnsPerHost:    32,

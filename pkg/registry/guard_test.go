@@ -166,6 +166,13 @@ func TestCheckAddress(t *testing.T) {
 		"the metadata service as registry":                     {t.Context(), "169.254.169.254:443", true},
 		"the metadata service in IPv6":                         {t.Context(), "[fd00:ec2::254]:443", true},
 		"another cloud's metadata service":                     {t.Context(), "100.100.100.200:443", true},
+		"the metadata service behind NAT64":                    {t.Context(), "[64:ff9b::a9fe:a9fe]:443", true},
+		"the metadata service behind a network's own NAT64":    {t.Context(), "[64:ff9b:1::a9fe:a9fe]:443", true},
+		"the metadata service by 6to4":                         {t.Context(), "[2002:a9fe:a9fe::1]:443", true},
+		"the metadata service as IPv4-compatible":              {t.Context(), "[::169.254.169.254]:443", true},
+		"Google's metadata service in IPv6":                    {t.Context(), "[fd20:ce::254]:443", true},
+		"loopback behind NAT64 for another host":               {foreign, "[64:ff9b::7f00:1]:443", true},
+		"a public address behind NAT64":                        {foreign, "[64:ff9b::c000:201]:443", false},
 		"link-local with a zone":                               {t.Context(), "[fe80::1%eth0]:443", true},
 		"no address":                                           {t.Context(), "somewhere", true},
 	}

@@ -11,17 +11,10 @@ import (
 	"github.com/countersign-dev/countersign/pkg/verify"
 )
 
-// Names of cosign's first storage format, as in github.com/sigstore/cosign:
+// simpleSigningType is the layer of cosign's first storage format, as in github.com/sigstore/cosign:
 // pkg/types/media.go and pkg/oci/static/signature.go.
-const (
-	simpleSigningType = "application/vnd.dev.cosign.simplesigning.v1+json"
-
-	signatureAnnotation   = "dev.cosignproject.cosign/signature"
-	certificateAnnotation = "dev.sigstore.cosign/certificate"
-	chainAnnotation       = "dev.sigstore.cosign/chain"
-	bundleAnnotation      = "dev.sigstore.cosign/bundle"
-	timestampAnnotation   = "dev.sigstore.cosign/rfc3161timestamp"
-)
+// The names of its annotations are in annotations.
+const simpleSigningType = "application/vnd.dev.cosign.simplesigning.v1+json"
 
 // legacy reads the image under the tag sha256-<hex>.sig, each layer of which is
 // a signature.
@@ -33,12 +26,11 @@ func (s *search) legacy(ctx context.Context) ([]verify.Signature, error) {
 // finds in its manifest.
 func (s *search) tagged(ctx context.Context, suffix string, read func(context.Context, manifest) ([]verify.Signature, error)) ([]verify.Signature, error) {
 	what := "the image under " + suffix
-	a, err := s.ask(ctx, request{
+	a, err := s.askForList(ctx, request{
 		repository: s.repository,
 		method:     http.MethodGet,
 		path:       "manifests/" + s.tag() + suffix,
 		accept:     strings.Join(manifestTypes, ","),
-		max:        s.limits.Manifest,
 	})
 	switch {
 	case err != nil:
@@ -47,9 +39,6 @@ func (s *search) tagged(ctx context.Context, suffix string, read func(context.Co
 		return nil, nil
 	case a.status != http.StatusOK:
 		return nil, statusError(s.host(), "the question for signatures of "+s.digest, a.status, a.code)
-	}
-	if err := s.spend(int64(len(a.body))); err != nil {
-		return nil, err
 	}
 	m, err := parseManifest(a.body, a.mediaType, s.limits.Signatures)
 	if err != nil {
@@ -80,11 +69,11 @@ func (s *search) layers(ctx context.Context, m manifest) ([]verify.Signature, er
 		}
 		return []verify.Signature{verify.LegacySignature{
 			Payload:          payload,
-			Base64Signature:  layer.Annotations[signatureAnnotation],
-			RekorBundle:      layer.Annotations[bundleAnnotation],
-			Certificate:      layer.Annotations[certificateAnnotation],
-			Chain:            layer.Annotations[chainAnnotation],
-			RFC3161Timestamp: layer.Annotations[timestampAnnotation],
+			Base64Signature:  layer.Annotations.Signature,
+			RekorBundle:      layer.Annotations.RekorBundle,
+			Certificate:      layer.Annotations.Certificate,
+			Chain:            layer.Annotations.Chain,
+			RFC3161Timestamp: layer.Annotations.RFC3161Timestamp,
 		}}, nil
 	})
 }

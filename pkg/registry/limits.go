@@ -14,8 +14,12 @@ const (
 // and time. A registry that exceeds one is refused with LimitExceeded before
 // more is read or allocated. A zero field has the default of DefaultLimits.
 type Limits struct {
-	// Manifest is the largest manifest and the largest page of a referrers list.
+	// Manifest is the largest manifest of an image that is read to compute its
+	// digest, where a registry does not say it. It is not parsed.
 	Manifest int64
+	// List is the largest signature image, manifest of a referrer, and page of a
+	// referrers list.
+	List int64
 	// Payload is the largest simple signing document of a legacy signature.
 	Payload int64
 	// Bundle is the largest sigstore bundle.
@@ -23,6 +27,9 @@ type Limits struct {
 	// Total is the most that is read of the manifests, payloads and bundles that
 	// belong to one image.
 	Total int64
+	// Memory is the most that is held at a time of what belongs to Total, for all
+	// images and callers together; who finds no room waits. It is at least Total.
+	Memory int64
 	// Signatures is the most signatures that one image may have, and the most
 	// layers that a manifest may have.
 	Signatures int
@@ -37,7 +44,9 @@ type Limits struct {
 	// Parallel is how many requests one call has under way at a time.
 	Parallel int
 	// Timeout bounds one call of Resolve or Signatures; an earlier deadline of
-	// the caller's context stands.
+	// the caller's context stands. An exchange with a registry has a sixth of it,
+	// and work that several callers share a third: what stalls fails those who
+	// wait for it, and is asked anew for the next.
 	Timeout time.Duration
 	// Cache is how many bytes of content known by digest are kept, and how many
 	// bytes of signatures known for a digest.
@@ -49,9 +58,11 @@ type Limits struct {
 func DefaultLimits() Limits {
 	return Limits{
 		Manifest:   4 * mib,
+		List:       1 * mib,
 		Payload:    64 * kib,
 		Bundle:     1 * mib,
-		Total:      32 * mib,
+		Total:      16 * mib,
+		Memory:     128 * mib,
 		Signatures: 1024,
 		Bundles:    128,
 		Entries:    4096,
@@ -91,7 +102,9 @@ func (l Limits) withDefaults() Limits {
 	l.Manifest = or(l.Manifest, d.Manifest)
 	l.Payload = or(l.Payload, d.Payload)
 	l.Bundle = or(l.Bundle, d.Bundle)
+	l.List = or(l.List, d.List)
 	l.Total = or(l.Total, d.Total)
+	l.Memory = max(or(l.Memory, d.Memory), l.Total, l.Manifest, l.List)
 	l.Signatures = or(l.Signatures, d.Signatures)
 	l.Bundles = or(l.Bundles, d.Bundles)
 	l.Entries = or(l.Entries, d.Entries)
@@ -110,7 +123,13 @@ func or[T int | int64 | time.Duration](value, fallback T) T {
 	return fallback
 }
 
+// exchange bounds one request and its answer.
+func (l Limits) exchange() time.Duration { return l.Timeout / 6 }
+
+// shared bounds work that several callers wait for.
+func (l Limits) shared() time.Duration { return l.Timeout / 3 }
+
 // response is the most that any response may hold, whoever reads it.
 func (l Limits) response() int64 {
-	return max(l.Manifest, l.Payload, l.Bundle, handshakeBody)
+	return max(l.Manifest, l.List, l.Payload, l.Bundle, handshakeBody)
 }

@@ -15,30 +15,46 @@ import (
 
 // descriptor points to content, OCI image specification 1.1, "Descriptors".
 type descriptor struct {
-	MediaType    string            `json:"mediaType"`
-	Digest       string            `json:"digest"`
-	Size         int64             `json:"size"`
-	ArtifactType string            `json:"artifactType"`
-	Annotations  map[string]string `json:"annotations"`
+	MediaType    string      `json:"mediaType"`
+	Digest       string      `json:"digest"`
+	Size         int64       `json:"size"`
+	ArtifactType string      `json:"artifactType"`
+	Annotations  annotations `json:"annotations"`
+}
+
+// annotations are those of a layer that describe a legacy signature. All others
+// are left out unread: a map of them can take forty times its length in JSON.
+type annotations struct {
+	Signature        string `json:"dev.cosignproject.cosign/signature,omitempty"`
+	Certificate      string `json:"dev.sigstore.cosign/certificate,omitempty"`
+	Chain            string `json:"dev.sigstore.cosign/chain,omitempty"`
+	RekorBundle      string `json:"dev.sigstore.cosign/bundle,omitempty"`
+	RFC3161Timestamp string `json:"dev.sigstore.cosign/rfc3161timestamp,omitempty"`
+}
+
+// target is what is used of a descriptor where its content is not read.
+type target struct {
+	MediaType string `json:"mediaType"`
+	Digest    string `json:"digest"`
 }
 
 // manifest is an image manifest, OCI or Docker schema 2.
 type manifest struct {
 	ArtifactType string
-	Config       descriptor
+	Config       target
 	Layers       []descriptor
-	Subject      *descriptor
+	Subject      *target
 }
 
 // document is a manifest or an index whose lists have not been read yet, so
-// that their lengths can be bounded first: 4 MiB hold a million empty layers.
+// that their lengths can be bounded first: 1 MiB holds 300,000 empty layers.
 type document struct {
 	MediaType    string          `json:"mediaType"`
 	ArtifactType string          `json:"artifactType"`
-	Config       descriptor      `json:"config"`
+	Config       target          `json:"config"`
 	Layers       json.RawMessage `json:"layers"`
 	Manifests    json.RawMessage `json:"manifests"`
-	Subject      *descriptor     `json:"subject"`
+	Subject      *target         `json:"subject"`
 }
 
 var (

@@ -5,6 +5,7 @@ package registry
 
 import (
 	"errors"
+	"fmt"
 	"runtime"
 	"strings"
 	"testing"
@@ -21,6 +22,30 @@ func TestAManifestOfEmptyLayersIsRefusedBeforeItIsBuilt(t *testing.T) {
 	}
 	if grown := after.TotalAlloc - before.TotalAlloc; grown > 32*mib {
 		t.Errorf("%d MiB were allocated", grown/mib)
+	}
+}
+
+func TestAnnotationsThatAreNotUsedAreNotHeld(t *testing.T) {
+	var b strings.Builder
+	for i := 0; b.Len() < mib; i++ {
+		fmt.Fprintf(&b, `"%x":"",`, i)
+	}
+	many := `{` + b.String() + `"z":""}`
+	for name, raw := range map[string]string{
+		"of the config":   `{"config":{"annotations":` + many + `}}`,
+		"of the subject":  `{"subject":{"annotations":` + many + `}}`,
+		"of the manifest": `{"annotations":` + many + `}`,
+		"of a layer":      `{"layers":[{"annotations":` + many + `}]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, err := parseManifest([]byte(raw), ociManifest, 1024)
+			runtime.ReadMemStats(&after)
+			if grown := after.TotalAlloc - before.TotalAlloc; err != nil || grown > 8*uint64(len(raw)) {
+				t.Errorf("%d MiB were allocated for %d MiB, %v", grown/mib, len(raw)/mib, err)
+			}
+		})
 	}
 }
 

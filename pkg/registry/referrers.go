@@ -64,7 +64,7 @@ func (s *search) referrer(ctx context.Context, d descriptor) ([]verify.Signature
 	if !isManifest(d.MediaType) {
 		return nil, fmt.Errorf("%w: it is listed as %q", errNotOurs, printable(d.MediaType))
 	}
-	raw, err := s.content(ctx, "manifests", d, s.limits.Manifest)
+	raw, err := s.content(ctx, "manifests", d, s.limits.List)
 	if err != nil {
 		return nil, err
 	}
@@ -117,12 +117,11 @@ func (s *search) listReferrers(ctx context.Context) ([]descriptor, error) {
 // fallbackTag reads the index under the tag sha256-<hex>, which clients keep
 // where the registry has no referrers API ("Referrers Tag Schema").
 func (s *search) fallbackTag(ctx context.Context) ([]descriptor, error) {
-	a, err := s.ask(ctx, request{
+	a, err := s.askForList(ctx, request{
 		repository: s.repository,
 		method:     http.MethodGet,
 		path:       "manifests/" + s.tag(),
 		accept:     string(types.OCIImageIndex),
-		max:        s.limits.Manifest,
 	})
 	switch {
 	case err != nil:
@@ -136,9 +135,6 @@ func (s *search) fallbackTag(ctx context.Context) ([]descriptor, error) {
 }
 
 func (s *search) readIndex(a answer, limit int) ([]descriptor, error) {
-	if err := s.spend(int64(len(a.body))); err != nil {
-		return nil, err
-	}
 	listed, err := parseIndex(a.body, a.mediaType, limit)
 	if err != nil {
 		return nil, s.malformed("the list of referrers", err)

@@ -30,12 +30,11 @@ func (s *search) referrersAPI(ctx context.Context) ([]descriptor, error) {
 		method:     http.MethodGet,
 		path:       "referrers/" + s.digest,
 		accept:     string(types.OCIImageIndex),
-		max:        s.limits.Manifest,
 		stay:       true,
 	}
 	var listed []descriptor
 	for page := range s.limits.Pages {
-		a, err := s.ask(ctx, q)
+		a, err := s.askForList(ctx, q)
 		if err != nil {
 			return listed, err
 		}

@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"mime"
 	"net"
@@ -57,6 +56,7 @@ func (r request) url(insecure map[string]bool) *url.URL {
 // more. The error is an *Error.
 func (c *Client) ask(ctx context.Context, r request) (answer, error) {
 	a, err := c.askOnce(ctx, r)
+	c.note(r, err)
 	if !passing(ctx, a, err) {
 		return a, err
 	}
@@ -65,7 +65,21 @@ func (c *Client) ask(ctx context.Context, r request) (answer, error) {
 		return a, err
 	case <-time.After(retryPause):
 	}
-	return c.askOnce(ctx, r)
+	a, err = c.askOnce(ctx, r)
+	c.note(r, err)
+	return a, err
+}
+
+// note logs the whole of an error, of which a denial says only the kind.
+func (c *Client) note(r request, err error) {
+	if err == nil {
+		return
+	}
+	cause := err
+	if known := (*Error)(nil); errors.As(err, &known) && known.Err != nil {
+		cause = known.Err
+	}
+	c.log.V(1).Info("A request to a registry failed", "repository", r.repository.Name(), "path", r.path, "error", printable(cause.Error()))
 }
 
 // passing tells whether a failure is worth one more try. A registry that limits
@@ -93,8 +107,8 @@ func passing(ctx context.Context, a answer, err error) bool {
 }
 
 func (c *Client) askOnce(ctx context.Context, r request) (answer, error) {
-	// Ends what is left of an exchange when we have what we want of it.
-	ctx, cancel := context.WithCancel(ctx)
+	// Also ends what is left of an exchange when we have what we want of it.
+	ctx, cancel := context.WithTimeout(ctx, c.limits.exchange())
 	defer cancel()
 	host := r.repository.RegistryStr()
 	session, err := c.session(ctx, r.repository)
@@ -132,9 +146,9 @@ func (c *Client) redirects(r request) func(*http.Request, []*http.Request) error
 		case r.stay && next.URL.Host != first.Host:
 			return http.ErrUseLastResponse
 		case len(via) > c.limits.Redirects:
-			return fmt.Errorf("%w: more than %d redirects", errRefused, c.limits.Redirects)
+			return refused("more than %d redirects", c.limits.Redirects)
 		case first.Scheme == "https" && next.URL.Scheme != "https":
-			return fmt.Errorf("%w: a redirect from HTTPS to %s", errRefused, printable(next.URL.Scheme))
+			return refused("a redirect from HTTPS to %s", printable(next.URL.Scheme))
 		}
 		return nil
 	}

@@ -70,9 +70,9 @@ func (c *Client) resolve(ctx context.Context, ref name.Reference) (string, error
 		return digest, nil
 	}
 	// Not every registry answers HEAD, or with a digest; none says to HEAD why not.
-	if !refuses(a.status) {
+	if !refuses(a.status) && !clearlyAbsent(a) {
 		q.method = http.MethodGet
-		if a, err = c.ask(ctx, q); err != nil {
+		if a, err = c.askHeld(ctx, q); err != nil {
 			return "", err
 		}
 	}
@@ -86,6 +86,23 @@ func (c *Client) resolve(ctx context.Context, ref name.Reference) (string, error
 		return "", unavailable("registry %s has, as %s, a manifest of type %q, which is not an image", host, ref.Name(), printable(a.mediaType))
 	}
 	return digestOf(a.body), nil
+}
+
+// askHeld is ask, once there is room for the answer.
+func (c *Client) askHeld(ctx context.Context, q request) (answer, error) {
+	if err := c.memory.Acquire(ctx, q.max); err != nil {
+		return answer{}, noRoom(err)
+	}
+	defer c.memory.Release(q.max)
+	return c.ask(ctx, q)
+}
+
+// clearlyAbsent tells whether the answer to HEAD is a registry's word that there
+// is no such manifest: a 404 that says what it is, which one from a proxy, or
+// from a server that does not know HEAD, does not. Asking again with GET would
+// count against the registry's limit of requests and say the same.
+func clearlyAbsent(a answer) bool {
+	return a.status == http.StatusNotFound && strings.HasPrefix(a.header.Get("Docker-Distribution-Api-Version"), "registry/2")
 }
 
 // refuses tells whether a registry that gave this status would say the same to GET.

@@ -90,6 +90,12 @@ func TestResolve(t *testing.T) {
 	}
 }
 
+// absent is how a registry says that there is no such manifest.
+func absent(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
+	w.WriteHeader(http.StatusNotFound)
+}
+
 func TestResolveFails(t *testing.T) {
 	head, get := "HEAD "+latest, "GET "+latest
 	cases := map[string]struct {
@@ -97,6 +103,7 @@ func TestResolveFails(t *testing.T) {
 		want   verify.Reason
 		asked  []string // nil: not compared
 	}{
+		"404 of a registry that says what it is":           {absent, verify.ImageNotFound, []string{head}},
 		"404 twice is no image":                            {status(404), verify.ImageNotFound, []string{head, get}},
 		"401 is not authorized":                            {status(401), verify.RegistryUnauthorized, []string{head}},
 		"403 is not authorized":                            {status(403), verify.RegistryUnauthorized, []string{head}},

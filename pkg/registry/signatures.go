@@ -47,7 +47,9 @@ func (c *Client) list(ctx context.Context, ref image.Reference, digest, kind str
 	repository := ref.Name().Context()
 	key := foundKey(ref, digest, kind)
 	found, err := c.listing.do(ctx, key, func(ctx context.Context) ([]verify.Signature, error) {
-		return look(ctx, c.newSearch(repository, digest))
+		s := c.newSearch(repository, digest)
+		defer s.release()
+		return look(ctx, s)
 	})
 	if len(found) > 0 {
 		c.found.put(key, found, footprint(found))

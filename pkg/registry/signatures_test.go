@@ -4,6 +4,7 @@
 package registry
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -45,7 +46,7 @@ func TestSignatures(t *testing.T) {
 		"two signatures over one payload are two signatures": {
 			func(f *fake) {
 				one, two := f.legacyLayer("a"), f.legacyLayer("a")
-				two.Annotations = map[string]string{signatureAnnotation: "other"}
+				two.Annotations = annotations{Signature: "other"}
 				f.legacyTag(one, two)
 			},
 			[]string{"legacy a (sig of a)", "legacy a (other)"},
@@ -80,8 +81,8 @@ func TestSignatures(t *testing.T) {
 		},
 		"cosign's experimental form is read as legacy signatures": {
 			func(f *fake) {
-				d := f.manifest(imageManifest{SchemaVersion: 2, Config: descriptor{MediaType: cosignSignatureType},
-					Layers: []descriptor{f.legacyLayer("a")}, Subject: &descriptor{Digest: subject}})
+				d := f.manifest(imageManifest{SchemaVersion: 2, Config: target{MediaType: cosignSignatureType},
+					Layers: []descriptor{f.legacyLayer("a")}, Subject: &target{Digest: subject}})
 				d.ArtifactType = cosignSignatureType
 				f.list(d)
 			}, []string{"legacy a (sig of a)"},
@@ -92,7 +93,7 @@ func TestSignatures(t *testing.T) {
 		"a referrer of another image is left out": {
 			func(f *fake) {
 				d := f.manifest(imageManifest{SchemaVersion: 2, ArtifactType: bundleV03, Layers: []descriptor{f.blob(bundleV03, "b")},
-					Subject: &descriptor{Digest: "sha256:" + strings.Repeat("0", 64)}})
+					Subject: &target{Digest: "sha256:" + strings.Repeat("0", 64)}})
 				d.ArtifactType = bundleV03
 				f.list(d, f.bundleReferrer("c"))
 			}, []string{"bundle c"},
@@ -107,7 +108,7 @@ func TestSignatures(t *testing.T) {
 		"a bundle beside another layer is left out": {
 			func(f *fake) {
 				b := f.blob(bundleV03, "b")
-				d := f.manifest(imageManifest{SchemaVersion: 2, ArtifactType: bundleV03, Layers: []descriptor{b, b}, Subject: &descriptor{Digest: subject}})
+				d := f.manifest(imageManifest{SchemaVersion: 2, ArtifactType: bundleV03, Layers: []descriptor{b, b}, Subject: &target{Digest: subject}})
 				d.ArtifactType = bundleV03
 				f.list(d)
 			}, nil,
@@ -179,7 +180,7 @@ func TestSignatures(t *testing.T) {
 func TestLegacySignatureCarriesItsAnnotations(t *testing.T) {
 	f := newFake(t)
 	layer := f.blob(simpleSigningType, "payload")
-	layer.Annotations = map[string]string{
+	wire := map[string]string{
 		"dev.cosignproject.cosign/signature":   "c2ln",
 		"dev.sigstore.cosign/bundle":           "{}",
 		"dev.sigstore.cosign/certificate":      "cert",
@@ -187,7 +188,8 @@ func TestLegacySignatureCarriesItsAnnotations(t *testing.T) {
 		"dev.sigstore.cosign/rfc3161timestamp": "time",
 		"other":                                "left out",
 	}
-	f.legacyTag(layer)
+	f.on(legacyPath, serve(ociManifest, fmt.Sprintf(`{"layers":[{"mediaType":%q,"digest":%q,"size":%d,"annotations":%s}]}`,
+		layer.MediaType, layer.Digest, layer.Size, encode(wire))))
 	got, err := f.client(Limits{}).Signatures(t.Context(), f.ref(t, ""), subject)
 	if err != nil {
 		t.Fatal(err)

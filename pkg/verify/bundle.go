@@ -4,6 +4,7 @@
 package verify
 
 import (
+	"bytes"
 	"crypto/x509"
 
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
@@ -19,6 +20,9 @@ import (
 func parseBundle(text []byte) (*candidate, error) {
 	if len(text) > maxBundleBytes {
 		return nil, reject(LimitExceeded, "bundle is longer than %d bytes", maxBundleBytes)
+	}
+	if bytes.Count(text, []byte{'{'}) > maxBundleObjects || bytes.Count(text, []byte{','}) > maxBundleValues {
+		return nil, reject(LimitExceeded, "the bundle has more parts than any bundle needs")
 	}
 	message := new(protobundle.Bundle)
 	if err := protojson.Unmarshal(text, message); err != nil {

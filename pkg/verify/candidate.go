@@ -24,6 +24,11 @@ const (
 	// maxBundleBytes bounds a bundle's JSON. The bundle of an image signature
 	// takes about 5 KiB; attestations share its media type and are longer.
 	maxBundleBytes = 16 << 20
+	// maxBundleObjects and maxBundleValues bound what a bundle decodes to, before
+	// it is decoded: a megabyte of empty objects takes forty. What is long in a
+	// bundle is base64, which has neither braces nor commas.
+	maxBundleObjects = 1024
+	maxBundleValues  = 8192
 	// maxLogEntries bounds the log entries of one signature.
 	maxLogEntries = 16
 

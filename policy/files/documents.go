@@ -21,6 +21,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 )
 
@@ -156,8 +157,13 @@ func unfold(source string, text []byte, implied schema.GroupVersionKind, depth i
 		Kind       string            `json:"kind"`
 		Items      []json.RawMessage `json:"items"`
 	}
-	if err := json.Unmarshal(text, &head); err != nil {
+	// As the API server reads it: "Items" is no list of items.
+	strict, err := kjson.UnmarshalStrict(text, &head, kjson.DisallowDuplicateFields)
+	if err != nil {
 		return nil, errors.New("is not a Kubernetes object")
+	}
+	if len(strict) > 0 {
+		return nil, strict[0]
 	}
 	kind := schema.FromAPIVersionAndKind(head.APIVersion, head.Kind)
 	if head.APIVersion == "" && head.Kind == "" {

@@ -139,3 +139,33 @@ func TestTrustedRootsThatNameNoLogAreRefused(t *testing.T) {
 		})
 	}
 }
+
+func TestObjectsOfUnknownKindsThatHaveContainersAreNotPassedOver(t *testing.T) {
+	const head = "apiVersion: example.com/v1\nkind: Custom\n"
+	for name, tt := range map[string]struct {
+		text    string
+		unknown bool
+	}{
+		"a pod template":                              {head + "spec: {template: {spec: {containers: [{name: c, image: a}]}}}", true},
+		"a pod template in a list":                    {head + "spec: {parts: [{initContainers: [{image: a}]}]}", true},
+		"an image volume":                             {head + "spec: {volumes: [{name: v, image: {reference: a}}]}", true},
+		"a key in another case":                       {head + "spec: {Containers: [{image: a}]}", false},
+		"a schema that speaks of containers":          {head + "spec: {properties: {containers: {type: array}}, required: [containers]}", false},
+		"containers that name no image":               {head + "spec: {containers: [{name: c}]}", false},
+		"a list that the API server reads as no list": {`{"apiVersion":"v1","kind":"PodList","Items":[{"spec":{"containers":[{"image":"a"}]}}]}`, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			objects, err := read(t, tt.text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _, err = files.Images(objects, false)
+			if unknown := (*files.UnknownKindError)(nil); errors.As(err, &unknown) != tt.unknown {
+				t.Errorf("error = %v, want unknown kind %v", err, tt.unknown)
+			}
+			if _, without, err := files.Images(objects, true); err != nil || without != 1 {
+				t.Errorf("when allowed: %d without images, %v", without, err)
+			}
+		})
+	}
+}

@@ -5,6 +5,10 @@ package files
 
 import (
 	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/json"
 
 	"github.com/countersign-dev/countersign/pkg/image"
 )
@@ -16,16 +20,33 @@ type Found struct {
 	Source, Object string
 }
 
+// UnknownKindError says that an object has containers, and that nobody here knows
+// what its kind does with them.
+type UnknownKindError struct {
+	// Source is the file.
+	Source string
+	Kind   schema.GroupVersionKind
+}
+
+func (e *UnknownKindError) Error() string {
+	return fmt.Sprintf("%s: kind %s of %s is not one whose images countersign knows, but it has containers", e.Source, e.Kind.Kind, e.Kind.GroupVersion())
+}
+
 // Images returns every image that the objects bring in, and how many objects are
 // of kinds that bring in none. A workload in an API version that is not read is
-// an error: its images would be passed over.
-func Images(objects []Object) (found []Found, without int, err error) {
+// an error: its images would be passed over. So is, unless allowUnknown is set,
+// an object of another kind in which there are containers with images: the error
+// is then a *UnknownKindError.
+func Images(objects []Object, allowUnknown bool) (found []Found, without int, err error) {
 	for _, o := range objects {
 		held, err := holdsImages(o)
 		if err != nil {
 			return nil, 0, fmt.Errorf("%s: %w", o.Source, err)
 		}
 		if !held {
+			if !allowUnknown && hasContainers(o) {
+				return nil, 0, &UnknownKindError{Source: o.Source, Kind: o.Kind}
+			}
 			without++
 			continue
 		}
@@ -50,4 +71,54 @@ func holdsImages(o Object) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// hasContainers reports whether anywhere in an object there is what looks like a
+// part of a PodSpec that names an image.
+func hasContainers(o Object) bool {
+	var content any
+	if json.UnmarshalCaseSensitivePreserveInts(o.JSON, &content) != nil {
+		return true // it was read before; better to ask than to pass over
+	}
+	return namesImage(content)
+}
+
+func namesImage(value any) bool {
+	switch value := value.(type) {
+	case []any:
+		return slices.ContainsFunc(value, namesImage)
+	case map[string]any:
+		for key, below := range value {
+			switch key {
+			case "containers", "initContainers", "ephemeralContainers":
+				if anyElement(below, func(element map[string]any) bool { return isText(element["image"]) }) {
+					return true
+				}
+			case "volumes":
+				if anyElement(below, func(element map[string]any) bool {
+					image, _ := element["image"].(map[string]any)
+					return isText(image["reference"])
+				}) {
+					return true
+				}
+			}
+			if namesImage(below) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func anyElement(value any, test func(map[string]any) bool) bool {
+	list, _ := value.([]any)
+	return slices.ContainsFunc(list, func(element any) bool {
+		object, _ := element.(map[string]any)
+		return test(object)
+	})
+}
+
+func isText(value any) bool {
+	text, _ := value.(string)
+	return text != ""
 }

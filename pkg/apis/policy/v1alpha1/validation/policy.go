@@ -50,6 +50,39 @@ func ClusterImagePolicy(policy *v1alpha1.ClusterImagePolicy) field.ErrorList {
 		errs = append(errs, field.Invalid(path.Child("threshold"), spec.Threshold,
 			fmt.Sprintf("must be between 1 and the number of authorities, %d", n)))
 	}
+	if spec.Threshold > 1 {
+		errs = append(errs, repeatedKeys(path.Child("authorities"), spec.Authorities)...)
+	}
+	return errs
+}
+
+// repeatedKeys returns an error for each authority with the key of an earlier
+// one: a threshold asks for several signers, and counts each key once. Two
+// Secrets with the same key are found when the policy is compiled.
+func repeatedKeys(path *field.Path, authorities []v1alpha1.Authority) field.ErrorList {
+	var errs field.ErrorList
+	first := map[string]string{}
+	for i, a := range authorities {
+		var id string
+		switch {
+		case a.Key == nil:
+			continue
+		case a.Key.SecretRef != nil:
+			id = "secret " + a.Key.SecretRef.Name + "/" + a.Key.SecretRef.Key
+		default:
+			k, err := verify.ParseKey([]byte(a.Key.Data), string(a.Key.HashAlgorithm))
+			if err != nil {
+				continue // an error of its own
+			}
+			id = k.String()
+		}
+		if earlier, repeated := first[id]; repeated {
+			errs = append(errs, field.Invalid(path.Index(i).Child("key"), field.OmitValueType{},
+				fmt.Sprintf("authority %q has the same key, and a threshold above 1 counts each key once", earlier)))
+			continue
+		}
+		first[id] = a.Name
+	}
 	return errs
 }
 

@@ -97,6 +97,24 @@ func TestClusterImagePolicy(t *testing.T) {
 		"a threshold that nobody can meet": {
 			func(s *spec) { s.Threshold = 3 }, []string{"spec.threshold"},
 		},
+		"one key under two names, of which a threshold needs two": {
+			func(s *spec) {
+				s.Authorities[1] = v1alpha1.Authority{Name: "again", Key: &v1alpha1.KeyAuthority{Data: s.Authorities[0].Key.Data, HashAlgorithm: "sha512"}}
+				s.Threshold = 2
+			},
+			[]string{"spec.authorities[1].key"},
+		},
+		"one Secret under two names, of which a threshold needs two": {
+			func(s *spec) {
+				secret := &v1alpha1.KeyAuthority{SecretRef: &v1alpha1.SecretKeyReference{Name: "keys", Key: "cosign.pub"}, HashAlgorithm: "sha256"}
+				s.Authorities[0].Key, s.Authorities[1] = secret, v1alpha1.Authority{Name: "again", Key: secret}
+				s.Threshold = 2
+			},
+			[]string{"spec.authorities[1].key"},
+		},
+		"one key under two names that are alternatives": {
+			func(s *spec) { s.Authorities[1] = v1alpha1.Authority{Name: "again", Key: s.Authorities[0].Key} }, nil,
+		},
 		"neither data nor secretRef": {
 			func(s *spec) { s.Authorities[0].Key.Data = "" }, []string{"spec.authorities[0].key"},
 		},

@@ -1,0 +1,59 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"context"
+
+	"github.com/countersign-dev/countersign/pkg/image"
+	"github.com/countersign-dev/countersign/pkg/verify"
+)
+
+// subject is the image that is judged, as far as it is known.
+type subject struct {
+	// written is the reference of the object; named is the same with the digest,
+	// once that is known.
+	written, named image.Reference
+	// resolved is set when the registry has been asked for the digest, and failure
+	// when it gave none.
+	resolved bool
+	failure  verify.Verdict
+	evidence *evidence
+}
+
+// subject returns an image with its digest as far as it is known; attested says
+// whether a policy asks for attestations about it.
+func (e *Evaluator) subject(written, named image.Reference, digest string, failure verify.Verdict, attested bool) subject {
+	ev := &evidence{registry: e.registry, ref: written, digest: digest, fetched: failure != nil, failure: failure, attested: attested}
+	return subject{written: written, named: named, failure: failure, evidence: ev}
+}
+
+// resolve returns the subject with its digest, or with the verdict that the
+// failure to find it means.
+func (e *Evaluator) resolve(ctx context.Context, ref image.Reference, attested bool) (s subject) {
+	digest, err := e.registry.Resolve(ctx, ref)
+	if err != nil {
+		s = e.subject(ref, ref, "", failureVerdict(err), attested)
+	} else if named, err := image.Parse(ref.Pinned(digest)); err != nil || named.Digest() != digest {
+		s = e.subject(ref, ref, "", verify.Rejected{Reason: verify.ImageNotFound, Detail: "the registry answered with something that is no digest: " + printable(digest, maxDetail)}, attested)
+	} else {
+		s = e.subject(ref, named, digest, nil, attested)
+	}
+	s.resolved = true
+	return s
+}
+
+// under returns what p says about the image: one result, or none when its digest
+// shows that p does not cover it.
+func (s subject) under(ctx context.Context, p *Policy) []PolicyResult {
+	switch {
+	case s.failure != nil && !p.covers(s.written):
+		// Only the digest, which nobody knows, says whether p covers it.
+		return []PolicyResult{p.result(s.failure)}
+	case s.failure == nil && !p.covers(s.named):
+		return nil
+	default:
+		return []PolicyResult{p.evaluate(ctx, s.evidence.digest, s.evidence)}
+	}
+}
