@@ -36,7 +36,7 @@ func TestTheGateAdmitsAnImageWithAllAttestationsThatAreDemanded(t *testing.T) {
 		for where, registry := range map[string]*stack.Registry{"with referrers": S(t).Registry, "without referrers": S(t).RegistryFallback} {
 			t.Run(what+", "+where, func(t *testing.T) {
 				t.Parallel()
-				image := pushImage(t, registry)
+				image, o := pushImage(t, registry), o
 				o.Identity = gitHubIdentity(t, "acme/shop")
 				newKeylessPolicy(t, image, stack.KeylessPolicyOptions{
 					TrustRoot: root, Attestations: map[string]string{"sbom": "cyclonedx", "scan": scanType},

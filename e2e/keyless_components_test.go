@@ -69,6 +69,20 @@ func TestFulcioCertifiesIdentitiesAndLogsTheCertificates(t *testing.T) {
 	}
 }
 
+func TestFulcioAnswersAgainAfterACrash(t *testing.T) {
+	t.Parallel()
+	ca, err := S(t).NewCA(newName(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fulcio := newFulcio(t, ca)
+	fulcio.Kill()
+	if err := fulcio.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	certify(t, fulcio, emailIdentity(t, "someone@countersign.test"))
+}
+
 func TestTSAStampsWithItsCertificate(t *testing.T) {
 	t.Parallel()
 	message := []byte("something signed")

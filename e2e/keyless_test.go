@@ -36,8 +36,9 @@ func TestTheGateAdmitsWhatAnIdentitySigned(t *testing.T) {
 				image := pushImage(t, tc.registry)
 				newKeylessPolicy(t, image, stack.KeylessPolicyOptions{TrustRoot: root},
 					stack.Signer{Issuer: "https://issuer.example", Subject: "nobody"}, exactly(identity))
-				tc.sign.Identity = identity
-				sign(t, image, tc.sign)
+				o := tc.sign
+				o.Identity = identity
+				sign(t, image, o)
 				pod := newName(t)
 				admitted(t, runPod(t, namespace, pod, image.Ref()))
 				if got := imageOf(t, namespace, pod); got != image.Pinned() {
@@ -280,6 +281,7 @@ func TestAKeyAndAnIdentityDoNotStandInForEachOther(t *testing.T) {
 			t.Parallel()
 			image := pushImage(t, S(t).Registry)
 			newPolicy(t, image.Registry+"/"+image.Repository, S(t).Key)
+			o := o
 			o.Identity = shop
 			sign(t, image, o)
 			refused(t, runPod(t, namespace, newName(t), image.Ref()), "KeyMismatch")
