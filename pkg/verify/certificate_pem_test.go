@@ -50,7 +50,7 @@ func TestAnnotationOfTheCertificate(t *testing.T) {
 		"nothing: then it is a key's": {text: func(*keyless, []byte) string { return "" }, want: verify.IdentityMismatch},
 		"of another signer": {text: func(k *keyless, _ []byte) string {
 			return block("CERTIFICATE", k.fulcio.Issue(verifytest.NewSigner().Public()))
-		}, want: verify.SignatureInvalid},
+		}, want: verify.KeyMismatch},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := newKeyless(t)
