@@ -245,6 +245,24 @@ func TestATrustRootThatIsNotLoadedOrIsGone(t *testing.T) {
 	}
 }
 
+func TestWhatWasJustReadIsNotReadAgain(t *testing.T) {
+	m := mirror(t, time.Now().AddDate(1, 0, 0))
+	var obj v1alpha1.TrustRoot
+	if err := m.client.Get(t.Context(), types.NamespacedName{Name: "corp"}, &obj); err != nil {
+		t.Fatal(err)
+	}
+	obj.Spec.Remote.RefreshInterval, obj.Generation = &metav1.Duration{Duration: time.Hour}, 2
+	if err := m.client.Update(t.Context(), &obj); err != nil {
+		t.Fatal(err)
+	}
+	m.load()
+	asked := m.Asked()
+	result, err := m.refresher.Reconcile(t.Context(), request("corp"))
+	if err != nil || m.Asked() != asked || result.RequeueAfter < time.Hour-time.Minute || result.RequeueAfter > time.Hour {
+		t.Errorf("%d requests, then %v, %v; want none, and to wait for an hour", m.Asked()-asked, result.RequeueAfter, err)
+	}
+}
+
 func TestWhenTheNextRefreshIs(t *testing.T) {
 	remote := rootObject(v1alpha1.TrustRootSpec{Remote: &v1alpha1.RemoteRepository{}})
 	often := rootObject(v1alpha1.TrustRootSpec{Remote: &v1alpha1.RemoteRepository{RefreshInterval: &metav1.Duration{Duration: time.Second}}})
