@@ -26,13 +26,10 @@ import (
 var errNotOurs = errors.New("a TransparencyLog of that name exists that the trust root does not own")
 
 // ownLogs makes the TransparencyLog objects that a trust root owns what it says, and
-// takes away those of logs that it does not hold any more. While the trust root
-// cannot be used, nothing changes: what was seen of a log is in its status, and
-// must not be lost to a mirror that is down.
+// takes away those of logs that it does not hold any more. It is not for a trust root
+// that cannot be used: what was seen of a log is in its status, and must not be lost
+// to a mirror that is down.
 func (s *rootStatus) ownLogs(ctx context.Context, obj *v1alpha1.TrustRoot, state trust.RootState) error {
-	if state.Err != nil {
-		return nil
-	}
 	wanted := sets.New[string]()
 	var errs []error
 	for _, log := range trust.OwnedLogs(obj, state, s.now()) {
@@ -51,7 +48,8 @@ func (s *rootStatus) ownLogs(ctx context.Context, obj *v1alpha1.TrustRoot, state
 			continue
 		}
 		uid := log.UID
-		if err := s.client.Delete(ctx, log, client.Preconditions{UID: &uid}); client.IgnoreNotFound(err) != nil {
+		err := client.IgnoreNotFound(s.client.Delete(ctx, log, client.Preconditions{UID: &uid}))
+		if err != nil {
 			errs = append(errs, fmt.Errorf("TransparencyLog %q: %w", log.Name, err))
 		}
 	}

@@ -76,7 +76,10 @@ func (s *rootStatus) Reconcile(ctx context.Context, request reconcile.Request) (
 	if !ok {
 		return reconcile.Result{RequeueAfter: notLoadedDelay}, nil
 	}
-	again := s.tellOwning(ctx, &obj, s.ownLogs(ctx, &obj, state))
+	again := lookInterval
+	if state.Err == nil {
+		again = s.tellOwning(ctx, &obj, s.ownLogs(ctx, &obj, state))
+	}
 	before := obj.DeepCopy()
 	s.fill(&obj, state)
 	s.measure(&obj, state)

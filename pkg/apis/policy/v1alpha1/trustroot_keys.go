@@ -73,7 +73,7 @@ type CertificateAuthority struct {
 // DistinguishedName is the part of an X.501 name that tells authorities apart.
 // +kubebuilder:validation:MinProperties=1
 type DistinguishedName struct {
-	// organization is the O of the name. It defaults to whatever it is.
+	// organization is the first O of the name. It defaults to whatever it is.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
