@@ -13,11 +13,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/countersign-dev/countersign/e2e/stack"
 	"github.com/countersign-dev/countersign/pkg/tlog/tlogtest"
+	"github.com/countersign-dev/countersign/pkg/trust/trusttest"
 )
 
 // installAPI applies what config/ says about the API: also in a bare stack, where
@@ -92,6 +94,12 @@ func manifest(t *testing.T, kind, name string, spec object) string {
 	return string(text)
 }
 
+// keyless makes an authority one of an identity.
+func keyless(authority, identity object) {
+	delete(authority, "key")
+	authority["keyless"] = object{"trustRootRef": "corp", "identities": []any{identity}}
+}
+
 // dryRun offers a manifest to the API server, which stores nothing.
 func dryRun(t *testing.T, manifest string) stack.Result {
 	t.Helper()
@@ -111,17 +119,19 @@ func TestTheAPIServerRefusesPoliciesThatMakeNoSense(t *testing.T) {
 		edit func(spec, authority object)
 		want string // "" when it is accepted
 	}{
-		"a policy with a key":     {func(object, object) {}, ""},
-		"a key in a Secret":       {func(_, a object) { a["key"] = object{"secretRef": object{"name": "signing", "key": "cosign.pub"}} }, ""},
-		"a static refusal":        {func(_, a object) { delete(a, "key"); a["static"] = static("fail", "no") }, ""},
-		"two logs of two":         {func(_, a object) { a["ctlog"] = object{"logRefs": []any{"a", "b"}, "threshold": 2} }, ""},
-		"no log at all":           {func(_, a object) { a["ctlog"] = object{"insecureIgnoreTlog": true} }, ""},
-		"no images":               {func(s, _ object) { s["images"] = []any{} }, "spec.images"},
-		"no authorities":          {func(s, _ object) { s["authorities"] = []any{} }, "spec.authorities"},
-		"an unknown mode":         {func(s, _ object) { s["mode"] = "block" }, "Unsupported value: \"block\""},
-		"a misspelt field":        {func(s, _ object) { s["excludedImages"] = []any{} }, "unknown field \"spec.excludedImages\""},
-		"a field of a later time": {func(_, a object) { a["attestations"] = []any{object{"name": "a", "predicateType": "vuln", "policy": object{}}} }, "unknown field"},
-		"an empty glob":           {func(s, _ object) { s["images"] = []any{object{"glob": ""}} }, "spec.images[0].glob"},
+		"a policy with a key": {func(object, object) {}, ""},
+		"a key in a Secret":   {func(_, a object) { a["key"] = object{"secretRef": object{"name": "signing", "key": "cosign.pub"}} }, ""},
+		"a static refusal":    {func(_, a object) { delete(a, "key"); a["static"] = static("fail", "no") }, ""},
+		"two logs of two":     {func(_, a object) { a["ctlog"] = object{"logRefs": []any{"a", "b"}, "threshold": 2} }, ""},
+		"no log at all":       {func(_, a object) { a["ctlog"] = object{"insecureIgnoreTlog": true} }, ""},
+		"no images":           {func(s, _ object) { s["images"] = []any{} }, "spec.images"},
+		"no authorities":      {func(s, _ object) { s["authorities"] = []any{} }, "spec.authorities"},
+		"an unknown mode":     {func(s, _ object) { s["mode"] = "block" }, "Unsupported value: \"block\""},
+		"a misspelt field":    {func(s, _ object) { s["excludedImages"] = []any{} }, "unknown field \"spec.excludedImages\""},
+		"a field of a later time": {func(_, a object) {
+			a["attestations"] = []any{object{"name": "a", "predicateType": "vuln", "policy": object{}}}
+		}, "unknown field"},
+		"an empty glob": {func(s, _ object) { s["images"] = []any{object{"glob": ""}} }, "spec.images[0].glob"},
 		"more authorities to pass than there are": {
 			func(s, _ object) { s["threshold"] = 2 }, "threshold must not be larger than the number of authorities",
 		},
@@ -135,15 +145,42 @@ func TestTheAPIServerRefusesPoliciesThatMakeNoSense(t *testing.T) {
 			a["static"] = static("pass", "")
 			a["ctlog"] = object{"logRefs": []any{"a"}}
 		}, "ctlog does not apply to a static authority"},
-		"a message nobody sees":   {func(_, a object) { delete(a, "key"); a["static"] = static("pass", "hello") }, "message is shown only when action is fail"},
-		"an unknown answer":       {func(_, a object) { delete(a, "key"); a["static"] = static("maybe", "") }, "Unsupported value: \"maybe\""},
-		"neither data nor secret": {func(_, a object) { a["key"] = object{} }, "exactly one of data, secretRef must be set"},
-		"both data and secret":    {func(_, a object) { a["key"].(object)["secretRef"] = object{"name": "signing"} }, "exactly one of data, secretRef must be set"},
-		"an unknown hash":         {func(_, a object) { a["key"].(object)["hashAlgorithm"] = "sha1" }, "Unsupported value: \"sha1\""},
-		"a key beyond all bounds": {func(_, a object) { a["key"] = object{"data": strings.Repeat("a", 20000)} }, "Too long"},
-		"an empty ctlog":          {func(_, a object) { a["ctlog"] = object{} }, "spec.authorities[0].ctlog"},
-		"a log twice":             {func(_, a object) { a["ctlog"] = object{"logRefs": []any{"a", "a"}} }, "Duplicate value"},
-		"more logs than named":    {func(_, a object) { a["ctlog"] = object{"logRefs": []any{"a"}, "threshold": 2} }, "threshold must not be larger than the number of logs"},
+		"a message nobody sees": {func(_, a object) { delete(a, "key"); a["static"] = static("pass", "hello") }, "message is shown only when action is fail"},
+		"an unknown answer":     {func(_, a object) { delete(a, "key"); a["static"] = static("maybe", "") }, "Unsupported value: \"maybe\""},
+		"an identity":           {func(_, a object) { keyless(a, object{"issuer": "https://a.example", "subjectRegExp": ".*"}) }, ""},
+		"all that can be asked of an identity": {func(_, a object) {
+			keyless(a, object{"issuerRegExp": "a", "subject": "a", "extensions": object{"buildTrigger": "push", "sourceRepositoryURI": "a"}})
+			a["rfc3161timestamp"] = object{"trustRootRef": "corp"}
+			a["attestations"] = []any{object{"name": "a", "predicateType": "slsaprovenance1"}, object{"name": "b", "predicateType": "https://a.example/b"}}
+			a["requireSignature"] = false
+			a["signatureFormat"] = "bundle"
+		}, ""},
+		"a claim":                    {func(_, a object) { a["annotations"] = object{"release": "true"} }, ""},
+		"an identity without issuer": {func(_, a object) { keyless(a, object{"subject": "a"}) }, "exactly one of issuer, issuerRegExp must be set"},
+		"an identity with two": {func(_, a object) {
+			keyless(a, object{"issuer": "https://a.example", "subject": "a", "subjectRegExp": "a"})
+		}, "exactly one of subject, subjectRegExp must be set"},
+		"an extension of nobody": {func(_, a object) {
+			keyless(a, object{"issuer": "https://a.example", "subject": "a", "extensions": object{"sourceRepositoryUri": "a"}})
+		}, "an extension has a name that Fulcio does not give"},
+		"a key and an identity": {func(_, a object) {
+			a["keyless"] = object{"trustRootRef": "corp", "identities": []any{object{"issuer": "https://a.example", "subject": "a"}}}
+		}, "exactly one of key, keyless, static must be set"},
+		"attestations of a static answer": {func(_, a object) {
+			delete(a, "key")
+			a["static"] = static("pass", "")
+			a["attestations"] = []any{object{"name": "a", "predicateType": "vuln"}}
+		}, "a static authority looks at no signature"},
+		"neither signature nor attestation": {func(_, a object) { a["requireSignature"] = false }, "requireSignature: false needs attestations"},
+		"an unknown predicate":              {func(_, a object) { a["attestations"] = []any{object{"name": "a", "predicateType": "sbom"}} }, "predicateType"},
+		"an unknown format":                 {func(_, a object) { a["signatureFormat"] = "dsse" }, "Unsupported value: \"dsse\""},
+		"neither data nor secret":           {func(_, a object) { a["key"] = object{} }, "exactly one of data, secretRef must be set"},
+		"both data and secret":              {func(_, a object) { a["key"].(object)["secretRef"] = object{"name": "signing"} }, "exactly one of data, secretRef must be set"},
+		"an unknown hash":                   {func(_, a object) { a["key"].(object)["hashAlgorithm"] = "sha1" }, "Unsupported value: \"sha1\""},
+		"a key beyond all bounds":           {func(_, a object) { a["key"] = object{"data": strings.Repeat("a", 20000)} }, "Too long"},
+		"an empty ctlog":                    {func(_, a object) { a["ctlog"] = object{} }, "spec.authorities[0].ctlog"},
+		"a log twice":                       {func(_, a object) { a["ctlog"] = object{"logRefs": []any{"a", "a"}} }, "Duplicate value"},
+		"more logs than named":              {func(_, a object) { a["ctlog"] = object{"logRefs": []any{"a"}, "threshold": 2} }, "threshold must not be larger than the number of logs"},
 		"more logs than one default": {
 			func(_, a object) { a["ctlog"] = object{"threshold": 2} }, "threshold must not be larger than the number of logs",
 		},
@@ -332,6 +369,60 @@ func TestCountersignMayDoWhatItNeedsAndNoMore(t *testing.T) {
 			args := append([]string{"auth", "can-i", "--as=system:serviceaccount:countersign-system:countersign"}, strings.Fields(tc.args)...)
 			if got := strings.TrimSpace(kubectl(t, "", args...).Stdout) == "yes"; got != tc.want {
 				t.Errorf("kubectl %s: %t; want %t", strings.Join(args, " "), got, tc.want)
+			}
+		})
+	}
+}
+
+func TestTheAPIServerRefusesTrustRootsThatMakeNoSense(t *testing.T) {
+	t.Parallel()
+	withAPI(t)
+	text := func(spec object) { spec["trustedRoot"] = object{"configMapRef": object{"name": "a"}} }
+	log := func(edit func(object)) func(object) {
+		return func(spec object) {
+			log := object{"baseURL": "https://rekor.example", "publicKey": trusttest.NewLogKey()}
+			edit(log)
+			spec["sigstoreKeys"] = object{"tLogs": []any{log}}
+		}
+	}
+	root := trusttest.NewRepository("trusted_root.json", trusttest.TrustedRoot("a.example", time.Now().AddDate(1, 0, 0)), time.Now().AddDate(1, 0, 0)).Root()
+	remote := func(edit func(object)) func(object) {
+		return func(spec object) {
+			remote := object{"mirror": "https://tuf.example", "root": root}
+			edit(remote)
+			spec["remote"] = remote
+		}
+	}
+	for what, tc := range map[string]struct {
+		edit func(spec object)
+		want string // "" when it is accepted
+	}{
+		"a trusted root elsewhere": {text, ""},
+		"a log":                    {log(func(object) {}), ""},
+		"a mirror":                 {remote(func(object) {}), ""},
+		"nothing":                  {func(object) {}, "spec"},
+		"two forms":                {func(s object) { text(s); log(func(object) {})(s) }, "exactly one of sigstoreKeys, remote, repository, trustedRoot must be set"},
+		"neither data nor a map":   {func(s object) { s["trustedRoot"] = object{} }, "exactly one of data, configMapRef must be set"},
+		"a log of another hash":    {log(func(l object) { l["hashAlgorithm"] = "sha-1" }), "Unsupported value: \"sha-1\""},
+		"a log without a URL":      {log(func(l object) { delete(l, "baseURL") }), "baseURL"},
+		"a log that is valid never": {log(func(l object) {
+			l["validity"] = object{"notBefore": "2026-02-01T00:00:00Z", "notAfter": "2026-01-01T00:00:00Z"}
+		}), "notBefore must be before notAfter"},
+		"a mirror that is no URL": {remote(func(r object) { r["mirror"] = "tuf.example" }), "spec.remote.mirror"},
+		"a mirror without a root": {remote(func(r object) { delete(r, "root") }), "spec.remote.root"},
+		"targets outside":         {remote(func(r object) { r["targets"] = "../a" }), "spec.remote.targets"},
+		"asking without a pause":  {remote(func(r object) { r["refreshInterval"] = "10ms" }), "refreshInterval must be between 1s and 24h"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			spec := object{}
+			tc.edit(spec)
+			result := dryRun(t, manifest(t, "TrustRoot", newName(t), spec))
+			switch accepted := result.Err() == nil; {
+			case tc.want == "" && !accepted:
+				t.Errorf("it is refused: %s", result.Stderr)
+			case tc.want != "" && (accepted || !strings.Contains(result.Stderr, tc.want)):
+				t.Errorf("accepted: %t, stderr %q; want %q", accepted, result.Stderr, tc.want)
 			}
 		})
 	}

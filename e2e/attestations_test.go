@@ -36,7 +36,7 @@ func TestTheGateAdmitsAnImageWithAllAttestationsThatAreDemanded(t *testing.T) {
 		for where, registry := range map[string]*stack.Registry{"with referrers": S(t).Registry, "without referrers": S(t).RegistryFallback} {
 			t.Run(what+", "+where, func(t *testing.T) {
 				t.Parallel()
-				image := pushImage(t, registry)
+				image, o := pushImage(t, registry), o
 				o.Identity = gitHubIdentity(t, "acme/shop")
 				newKeylessPolicy(t, image, stack.KeylessPolicyOptions{
 					TrustRoot: root, Attestations: map[string]string{"sbom": "cyclonedx", "scan": scanType},
@@ -57,39 +57,21 @@ func TestTheGateRefusesAttestationsThatAreNotWhatIsDemanded(t *testing.T) {
 	root := newTrustRoot(t)
 	shop, evil := gitHubIdentity(t, "acme/shop"), gitHubIdentity(t, "acme/shop-evil")
 	for format, by := range attestationFormats {
-		with := func(identity stack.Identity, noUpload bool) stack.SignOptions {
-			o := by
-			o.Identity, o.NoUpload = identity, noUpload
-			return o
-		}
 		for what, tc := range map[string]struct {
-			prepare func(t *testing.T, image stack.Image)
-			reason  string
-			says    string
+			predicateType string // of the attestation; "": there is none
+			signedBy      stack.Identity
+			noUpload      bool
+			copied        bool // from beside another image
+			reason        string
+			says          string
 		}{
-			"nothing but a signature": {
-				func(*testing.T, stack.Image) {}, "AttestationMissing", "none was found",
-			},
+			"nothing but a signature": {"", shop, false, false, "AttestationMissing", "none was found"},
 			"of another predicate type that begins with the demanded one": {
-				func(t *testing.T, image stack.Image) { attest(t, image, scanTypes, scan, with(shop, false)) },
-				"AttestationMissing", "none was found",
+				scanTypes, shop, false, false, "AttestationMissing", "none was found",
 			},
-			"by another identity": {
-				func(t *testing.T, image stack.Image) { attest(t, image, scanType, scan, with(evil, false)) },
-				"IdentityMismatch", evil.Subject,
-			},
-			"in no log": {
-				func(t *testing.T, image stack.Image) { attest(t, image, scanType, scan, with(shop, true)) },
-				"NotLogged", "",
-			},
-			"of another image": {
-				func(t *testing.T, image stack.Image) {
-					other := pushImage(t, S(t).Registry)
-					attest(t, other, scanType, scan, with(shop, false))
-					storedAttestation(t, other, by.Format).layBeside(t, image)
-				},
-				"AttestationInvalid", "",
-			},
+			"by another identity": {scanType, evil, false, false, "IdentityMismatch", evil.Subject},
+			"in no log":           {scanType, shop, true, false, "NotLogged", ""},
+			"of another image":    {scanType, shop, false, true, "AttestationInvalid", "about another image"},
 		} {
 			t.Run(what+", "+format, func(t *testing.T) {
 				t.Parallel()
@@ -97,8 +79,20 @@ func TestTheGateRefusesAttestationsThatAreNotWhatIsDemanded(t *testing.T) {
 				newKeylessPolicy(t, image, stack.KeylessPolicyOptions{
 					TrustRoot: root, Attestations: map[string]string{"scan": scanType},
 				}, exactly(shop))
-				tc.prepare(t, image)
-				sign(t, image, with(shop, false))
+				attested := image
+				if tc.copied {
+					attested = pushImage(t, S(t).Registry)
+				}
+				o := by
+				o.Identity, o.NoUpload = tc.signedBy, tc.noUpload
+				if tc.predicateType != "" {
+					attest(t, attested, tc.predicateType, scan, o)
+				}
+				if tc.copied {
+					storedAttestation(t, attested, by.Format).layBeside(t, image)
+				}
+				o.Identity, o.NoUpload = shop, false
+				sign(t, image, o)
 				refused(t, runPod(t, namespace, newName(t), image.Ref()), tc.reason, `attestation "scan" (`+scanType+")", tc.says)
 			})
 		}

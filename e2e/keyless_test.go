@@ -36,8 +36,9 @@ func TestTheGateAdmitsWhatAnIdentitySigned(t *testing.T) {
 				image := pushImage(t, tc.registry)
 				newKeylessPolicy(t, image, stack.KeylessPolicyOptions{TrustRoot: root},
 					stack.Signer{Issuer: "https://issuer.example", Subject: "nobody"}, exactly(identity))
-				tc.sign.Identity = identity
-				sign(t, image, tc.sign)
+				o := tc.sign
+				o.Identity = identity
+				sign(t, image, o)
 				pod := newName(t)
 				admitted(t, runPod(t, namespace, pod, image.Ref()))
 				if got := imageOf(t, namespace, pod); got != image.Pinned() {
@@ -45,6 +46,55 @@ func TestTheGateAdmitsWhatAnIdentitySigned(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestTheGateReadsWhatEachCISystemClaims: Fulcio makes extensions of it, as it does
+// in public.
+func TestTheGateReadsWhatEachCISystemClaims(t *testing.T) {
+	t.Parallel()
+	namespace := newNamespace(t)
+	root := newTrustRoot(t)
+	for what, tc := range map[string]struct {
+		identity   stack.Identity
+		extensions map[string]string
+	}{
+		"GitHub Actions": {gitHubIdentity(t, "acme/shop"), map[string]string{
+			"sourceRepositoryURI":                 "https://github.com/acme/shop",
+			"sourceRepositoryRef":                 "refs/heads/main",
+			"sourceRepositoryOwnerURI":            "https://github.com/acme",
+			"sourceRepositoryVisibilityAtSigning": "private",
+			"buildSignerURI":                      "https://github.com/acme/shop/.github/workflows/release.yml@refs/heads/main",
+			"buildConfigURI":                      "https://github.com/acme/shop/.github/workflows/release.yml@refs/heads/main",
+			"buildTrigger":                        "push",
+			"runnerEnvironment":                   "github-hosted",
+			"runInvocationURI":                    "https://github.com/acme/shop/actions/runs/2001/attempts/1",
+			"githubWorkflowRepository":            "acme/shop",
+		}},
+		"GitLab": {identity(t)(S(t).GitLabIdentity("acme/shop")), map[string]string{
+			"sourceRepositoryURI": "https://gitlab.com/acme/shop",
+			"sourceRepositoryRef": "refs/heads/main",
+			"buildSignerURI":      "https://gitlab.com/acme/shop//.gitlab-ci.yml@refs/heads/main",
+			"buildTrigger":        "push",
+			"runnerEnvironment":   "gitlab-hosted",
+			"runInvocationURI":    "https://gitlab.com/acme/shop/-/jobs/3003",
+		}},
+		"CircleCI": {identity(t)(S(t).CircleCIIdentity("9001", "github.com/acme/shop")), map[string]string{
+			"sourceRepositoryURI": "github.com/acme/shop",
+			"sourceRepositoryRef": "refs/heads/main",
+		}},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			accepts := exactly(tc.identity)
+			accepts.Extensions = tc.extensions
+			image := pushImage(t, S(t).Registry)
+			newKeylessPolicy(t, image, stack.KeylessPolicyOptions{TrustRoot: root}, accepts)
+			o := bundleByV3()
+			o.Identity = tc.identity
+			sign(t, image, o)
+			admitted(t, runPod(t, namespace, newName(t), image.Ref()))
+		})
 	}
 }
 
@@ -231,6 +281,7 @@ func TestAKeyAndAnIdentityDoNotStandInForEachOther(t *testing.T) {
 			t.Parallel()
 			image := pushImage(t, S(t).Registry)
 			newPolicy(t, image.Registry+"/"+image.Repository, S(t).Key)
+			o := o
 			o.Identity = shop
 			sign(t, image, o)
 			refused(t, runPod(t, namespace, newName(t), image.Ref()), "KeyMismatch")

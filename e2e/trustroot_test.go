@@ -18,6 +18,7 @@ import (
 
 	"github.com/countersign-dev/countersign/e2e/stack"
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
+	"github.com/countersign-dev/countersign/pkg/tlog/tlogtest"
 	"github.com/countersign-dev/countersign/pkg/trust/trusttest"
 )
 
@@ -127,6 +128,37 @@ func TestAPolicyWithoutItsTrustRootDeniesUntilItIsThere(t *testing.T) {
 	applyTrustRoot(t, root, v1alpha1.TrustRootSpec{TrustedRoot: &v1alpha1.TrustedRootText{Data: trustedRoot(t, S(t).Keyless.Fulcio)}})
 	awaitObject(t, "clusterimagepolicy/"+policy, "Ready")
 	admitted(t, runPod(t, namespace, "after", image.Ref()))
+}
+
+// TestATrustRootOwnsItsTransparencyLogs: they come with it, are followed like any
+// other, and go with it.
+func TestATrustRootOwnsItsTransparencyLogs(t *testing.T) {
+	t.Parallel()
+	log := tlogtest.New("127.0.0.1") // the host of its URL is its origin
+	log.Grow(3)
+	server := tlogtest.NewServer(log)
+	t.Cleanup(server.Close)
+	root := newName(t)
+	applyTrustRoot(t, root, v1alpha1.TrustRootSpec{SigstoreKeys: &v1alpha1.SigstoreKeys{
+		TLogs: []v1alpha1.TransparencyLogInstance{{BaseURL: server.URL, PublicKey: trusttest.PublicPEM(log.PublicKey())}},
+	}})
+	owned := func() string {
+		names := mustKubectl(t, "", "get", "transparencylogs", "-o",
+			"jsonpath={range .items[*]}{.metadata.name} {.metadata.ownerReferences[*].name}{\"\\n\"}{end}")
+		for line := range strings.Lines(names) {
+			if name, owner, _ := strings.Cut(strings.TrimSpace(line), " "); owner == root {
+				return name
+			}
+		}
+		return ""
+	}
+	eventually(t, "the log's object", func() bool { return owned() != "" })
+	awaitObject(t, "transparencylog/"+owned(), "Ready")
+	if size := mustKubectl(t, "", "get", "transparencylog", owned(), "-o", "jsonpath={.status.checkpoint.size}"); size != "3" {
+		t.Errorf("size %s; want 3", size)
+	}
+	mustKubectl(t, "", "delete", "trustroot", root)
+	eventually(t, "the log to go with its trust root", func() bool { return owned() == "" })
 }
 
 // trustedRoot is the text that says to trust a Fulcio and its certificate log, and

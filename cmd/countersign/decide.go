@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -113,9 +114,24 @@ func (o *decideOptions) fromFiles(ctx context.Context, stdin io.Reader, stderr i
 		}
 		return nil, errors.Join(all...)
 	}
-	logs := trust.LogsFromObjects(ctx, loaded.Logs, loaded.Secrets)
 	roots := trust.RootsFromObjects(ctx, loaded.Roots, loaded.ConfigMaps)
+	logs := trust.LogsFromObjects(ctx, withOwned(loaded, roots), loaded.Secrets)
 	return compileAll(ctx, loaded.Policies, policy.Trust{Logs: logs, Roots: roots, Secrets: loaded.Secrets}, stderr), nil
+}
+
+// withOwned returns the logs in the files, and those that a cluster would make of
+// the trust roots there.
+func withOwned(loaded files.Resources, roots *trust.Roots) []v1alpha1.TransparencyLog {
+	logs := loaded.Logs
+	for i := range loaded.Roots {
+		state, _ := roots.State(&loaded.Roots[i])
+		for _, owned := range trust.OwnedLogs(&loaded.Roots[i], state, time.Now()) {
+			if !slices.ContainsFunc(logs, func(l v1alpha1.TransparencyLog) bool { return l.Name == owned.Name }) {
+				logs = append(logs, owned)
+			}
+		}
+	}
+	return logs
 }
 
 func (o *decideOptions) fromCluster(ctx context.Context, stderr io.Writer) (*policy.Set, error) {

@@ -92,8 +92,8 @@ func (s *Stack) WriteEnv(ctx context.Context) (string, error) {
 const envUsage = `# Use the stack by hand: source this file. Then, for an image in $REGISTRY:
 #   cosign-v2 sign -y --key $COSIGN_KEY --rekor-url $REKOR_URL IMAGE@DIGEST
 #   cosign-v3 sign -y --key $COSIGN_KEY --signing-config $SIGNING_CONFIG --trusted-root $TRUSTED_ROOT IMAGE@DIGEST
-# and the same with $SIGNING_CONFIG_V2 and $TRUSTED_ROOT_V2 for the Rekor v2 log. Without a key, as a service account:
-#   token=$(mktemp) && kubectl create token default --audience sigstore >$token
+# and the same with $SIGNING_CONFIG_V2 and $TRUSTED_ROOT_V2 for the Rekor v2 log. As a service account, with a certificate:
+#   token=$(mktemp) && kubectl create token default --audience sigstore >$token && unset COSIGN_KEY
 #   cosign-v2 sign -y --fulcio-url $FULCIO_URL --identity-token $token --rekor-url $REKOR_URL IMAGE@DIGEST
 #   cosign-v3 sign -y --identity-token $token --signing-config $SIGNING_CONFIG --trusted-root $TRUSTED_ROOT IMAGE@DIGEST
 `

@@ -83,8 +83,13 @@ func (o *OIDC) keys(w http.ResponseWriter, _ *http.Request) {
 }
 
 func answer(w http.ResponseWriter, content any) {
+	body, err := json.Marshal(content)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(content) // the client is gone if it fails
+	_, _ = w.Write(body) // the client is gone if it fails
 }
 
 // token signs claims as a JSON Web Token (RFC 7519) of one issuer for Fulcio.

@@ -25,8 +25,8 @@ import (
 )
 
 // rootStatus writes into each trust root what it holds, whether that is fresh, and
-// what of it ends first, and makes Events of what somebody must act upon. Only the
-// leader runs it.
+// what of it ends first, makes Events of what somebody must act upon, and keeps the
+// TransparencyLog objects that it owns. Only the leader runs it.
 type rootStatus struct {
 	client    client.Client
 	roots     *trust.Roots
@@ -43,6 +43,7 @@ func newRootStatus(c client.Client, roots *trust.Roots, recorder events.EventRec
 func (s *rootStatus) setup(m ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(m).Named("trustroot-status").
 		For(&v1alpha1.TrustRoot{}, builder.WithPredicates(specChanged())).
+		Owns(&v1alpha1.TransparencyLog{}, builder.WithPredicates(specChanged())).
 		WatchesRawSource(s.refreshed.source(s.all)).
 		Complete(s)
 }
@@ -75,11 +76,15 @@ func (s *rootStatus) Reconcile(ctx context.Context, request reconcile.Request) (
 	if !ok {
 		return reconcile.Result{RequeueAfter: notLoadedDelay}, nil
 	}
+	again := lookInterval
+	if state.Err == nil {
+		again = s.tellOwning(ctx, &obj, s.ownLogs(ctx, &obj, state))
+	}
 	before := obj.DeepCopy()
 	s.fill(&obj, state)
 	s.measure(&obj, state)
 	if equality.Semantic.DeepEqual(before.Status, obj.Status) {
-		return reconcile.Result{RequeueAfter: lookInterval}, nil
+		return reconcile.Result{RequeueAfter: again}, nil
 	}
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 	err := s.client.Status().Patch(ctx, &obj, patch)
@@ -90,7 +95,7 @@ func (s *rootStatus) Reconcile(ctx context.Context, request reconcile.Request) (
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	s.tell(ctx, before, &obj)
-	return reconcile.Result{RequeueAfter: lookInterval}, nil
+	return reconcile.Result{RequeueAfter: again}, nil
 }
 
 // fill says in obj what is known.

@@ -136,6 +136,7 @@ func TestARootThatCannotBeUsed(t *testing.T) {
 		"a repository that has expired":    {embedded(expired.Root(), expired.Archive("")), "expired", v1alpha1.ReasonExpired},
 		"a repository with another target": {embedded(wrong.Root(), wrong.Archive("")), "trusted root", v1alpha1.ReasonRepositoryInvalid},
 		"a repository that is no archive":  {embedded(repository.Root(), []byte("x")), "gzip", v1alpha1.ReasonSpecInvalid},
+		"two repositories in one archive":  {embedded(repository.Root(), twice(repository)), "2 files timestamp.json", v1alpha1.ReasonSpecInvalid},
 		"a root that is no JSON":           {embedded("x", repository.Archive("")), "not JSON", v1alpha1.ReasonSpecInvalid},
 		"a root that nobody signed":        {embedded(strings.Replace(repository.Root(), `"sig":"`, `"sig":"00`, 1), repository.Archive("")), "not a TUF root", v1alpha1.ReasonSpecInvalid},
 		"a mirror that nobody runs":        {v1alpha1.TrustRootSpec{Remote: &v1alpha1.RemoteRepository{Root: repository.Root(), Mirror: "http://127.0.0.1:1"}}, "", v1alpha1.ReasonUnavailable},
@@ -161,6 +162,37 @@ func TestARootThatCannotBeUsed(t *testing.T) {
 				t.Error("the state has no error")
 			}
 		})
+	}
+}
+
+// twice archives a repository beside itself.
+func twice(r *trusttest.Repository) []byte {
+	files := r.Files()
+	for name, content := range r.Files() {
+		files["copy/"+name] = content
+	}
+	before := r.Files()
+	defer r.Show(before)
+	r.Show(files)
+	return r.Archive("")
+}
+
+func TestAValidityIsKept(t *testing.T) {
+	start, end := time.Now().Add(-time.Hour).UTC(), time.Now().Add(time.Hour).UTC()
+	keys := keysOf(func(*v1alpha1.SigstoreKeys) {}).SigstoreKeys
+	validity := &v1alpha1.Validity{NotBefore: &metav1.Time{Time: start}, NotAfter: &metav1.Time{Time: end}}
+	keys.CertificateAuthorities[0].Validity, keys.TimestampAuthorities[0].Validity, keys.CTLogs[0].Validity = validity, validity, validity
+	ca, err := ParseCertificateAuthority(&keys.CertificateAuthorities[0])
+	if err != nil || !ca.ValidityPeriodStart.Equal(start) || !ca.ValidityPeriodEnd.Equal(end) {
+		t.Errorf("certificate authority: %s to %s, %v", ca.ValidityPeriodStart, ca.ValidityPeriodEnd, err)
+	}
+	tsa, err := ParseTimestampAuthority(&keys.TimestampAuthorities[0])
+	if err != nil || !tsa.ValidityPeriodStart.Equal(start) || !tsa.ValidityPeriodEnd.Equal(end) || tsa.Leaf == nil || len(tsa.Intermediates) != 0 {
+		t.Errorf("timestamp authority: %s to %s, %v", tsa.ValidityPeriodStart, tsa.ValidityPeriodEnd, err)
+	}
+	log, err := ParseLogInstance(&keys.CTLogs[0])
+	if err != nil || !log.ValidityPeriodStart.Equal(start) || !log.ValidityPeriodEnd.Equal(end) {
+		t.Errorf("log: %s to %s, %v", log.ValidityPeriodStart, log.ValidityPeriodEnd, err)
 	}
 }
 

@@ -13,6 +13,10 @@ import (
 // maxTrustedRootBytes bounds a trusted_root.json. The public instance's has 7 KiB.
 const maxTrustedRootBytes = 1 << 20
 
+// maxOfAKind bounds the authorities, and the logs, of one kind. The public
+// instance, with all that it retired, has three.
+const maxOfAKind = 64
+
 // ParseTrustedRoot parses a trusted_root.json (sigstore's protobuf-specs,
 // sigstore_trustroot.proto). It may come from a mirror: whatever it holds, the
 // answer is a trusted root that holds something, or an error.
@@ -44,8 +48,12 @@ func checkTrustedRoot(trusted *root.TrustedRoot) error {
 			return fmt.Errorf("trusted root: timestampAuthorities[%d] has no root certificate", i)
 		}
 	}
-	if counts := countsOf(trusted); counts == (RootCounts{}) {
+	counts := countsOf(trusted)
+	if counts == (RootCounts{}) {
 		return errors.New("trusted root: it holds no authority and no log")
+	}
+	if max(counts.CertificateAuthorities, counts.CTLogs, counts.TimestampAuthorities, counts.TLogs) > maxOfAKind {
+		return fmt.Errorf("trusted root: it holds more than %d authorities or logs of one kind", maxOfAKind)
 	}
 	return nil
 }

@@ -151,9 +151,9 @@ func verifyStatement(c *candidate, key Key) (statement, error) {
 // with this digest. The predicate type in a manifest's annotation can be wrong and
 // is not looked at.
 func checkStatement(s statement, digest string, want purpose) error {
-	types, predicateType := []string{statementType}, signPredicateType
+	what, types, predicateType := "signature", []string{statementType}, signPredicateType
 	if want.isAttestation() {
-		types, predicateType = []string{statementType, statementTypeV01}, want.predicateType
+		what, types, predicateType = "statement", []string{statementType, statementTypeV01}, want.predicateType
 	}
 	isStatement := s.kind == statementType || s.kind == statementTypeV01
 	switch {
@@ -165,7 +165,7 @@ func checkStatement(s statement, digest string, want purpose) error {
 	if slices.Contains(s.subjects, strings.TrimPrefix(digest, digestPrefix)) {
 		return nil
 	}
-	return reject(SignatureInvalid, "it is about another image: it names %.300q", s.subjects)
+	return reject(SignatureInvalid, "the %s is about another image: it names %.300q", what, s.subjects)
 }
 
 // checkAnnotations checks the claims that a verified signature carries beside its

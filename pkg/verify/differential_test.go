@@ -31,10 +31,7 @@ func (k *keyless) asPeer(t testing.TB, b verify.Bundle) error {
 		ctLogs[id] = instance
 	}
 	trusted, err := root.NewTrustedRoot(root.TrustedRootMediaType01, []root.CertificateAuthority{k.ca}, ctLogs, k.stampers, map[string]*root.TransparencyLog{
-		logID: {
-			BaseURL: "https://" + k.log.Hostname, ID: k.log.ID(), HashFunc: crypto.SHA256, SignatureHashFunc: crypto.SHA256,
-			PublicKey: k.log.PublicKey(), ValidityPeriodStart: time.Unix(0, 0),
-		},
+		logID: k.logAsPeer(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -61,6 +58,14 @@ func (k *keyless) asPeer(t testing.TB, b verify.Bundle) error {
 	}
 	_, err = verifier.Verify(parsed, peer.NewPolicy(peer.WithArtifactDigest("sha256", digest), peer.WithCertificateIdentity(identity)))
 	return err
+}
+
+// logAsPeer is the log as sigstore-go trusts it.
+func (k *keyless) logAsPeer() *root.TransparencyLog {
+	return &root.TransparencyLog{
+		BaseURL: "https://" + k.log.Hostname, ID: k.log.ID(), HashFunc: crypto.SHA256, SignatureHashFunc: crypto.SHA256,
+		PublicKey: k.log.PublicKey(), ValidityPeriodStart: time.Unix(0, 0),
+	}
 }
 
 // TestAgainstSigstoreGo: whatever is accepted here, sigstore-go accepts as well. We

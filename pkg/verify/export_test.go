@@ -4,9 +4,12 @@
 package verify
 
 import (
+	"errors"
 	"regexp"
+	"time"
 
 	"github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
+	"github.com/sigstore/sigstore-go/pkg/root"
 )
 
 // What the tests, which live outside of the package because verifytest imports
@@ -63,4 +66,33 @@ func LongestMatchIsAll(expression, text string) bool {
 	}
 	compiled.Longest()
 	return compiled.FindString(text) == text && compiled.FindStringIndex(text) != nil
+}
+
+// CertificateGood judges the certificate of a signature when it began to be valid,
+// without Verify's recover.
+func CertificateGood(a *Authority, s Signature) error {
+	c, err := parse(s)
+	if err != nil {
+		return err
+	}
+	_, err = a.signers(c)
+	return err
+}
+
+// StampedBy returns when authorities of a trust root saw a signature.
+func StampedBy(stamp, signature []byte, trusted root.TrustedMaterial) []time.Time {
+	return stampedBy(&candidate{signature: signature, timestamps: [][]byte{stamp}}, trusted)
+}
+
+// PartsOf returns the decoded signature, what was signed, and the certificate.
+func PartsOf(s Signature) (signature, signed, leaf []byte, err error) {
+	c, err := parse(s)
+	if err != nil || c.leafErr != nil {
+		return nil, nil, nil, errors.Join(err, c.leafErr)
+	}
+	signed = c.message
+	if c.payload != nil {
+		signed = c.payload
+	}
+	return c.signature, signed, c.leaf.Raw, nil
 }

@@ -259,7 +259,11 @@ func TestTheSameBytesGetTheSameVerdict(t *testing.T) {
 	legacy := k.legacyBy(k.certified())
 	bare := legacy
 	bare.RekorBundle = ""
-	for range 3 {
+	var asked int64
+	for round := range 3 {
+		if round == 1 {
+			asked = k.server.Requests.Load()
+		}
 		for _, tt := range []struct {
 			name      string
 			signature verify.Signature
@@ -275,6 +279,9 @@ func TestTheSameBytesGetTheSameVerdict(t *testing.T) {
 				want(t, k.trusts(t).Verify(t.Context(), imageA, []verify.Signature{tt.signature}), tt.want)
 			})
 		}
+	}
+	if again := k.server.Requests.Load() - asked; again != 0 {
+		t.Errorf("what was known was asked for again, %d times", again)
 	}
 }
 

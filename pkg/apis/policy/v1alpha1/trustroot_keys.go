@@ -31,9 +31,11 @@ type SigstoreKeys struct {
 	// +kubebuilder:validation:MaxItems=16
 	TimestampAuthorities []CertificateAuthority `json:"timestampAuthorities,omitempty"` //nolint:kubeapilinter // What RFC 3161 and sigstore's API call it.
 
-	// tLogs are the transparency logs that signatures are in (Rekor v1). Each
-	// appears as a TransparencyLog object that this object owns. It defaults to
-	// none.
+	// tLogs are the transparency logs that signatures are in (Rekor v1). As with
+	// the logs of the other forms, each appears, for as long as it is valid, as a
+	// TransparencyLog object that this object owns: its name is this object's, a
+	// hyphen, and the first 8 hexadecimal digits of the log's ID, the SHA-256 of
+	// its key. It defaults to none.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
@@ -71,7 +73,7 @@ type CertificateAuthority struct {
 // DistinguishedName is the part of an X.501 name that tells authorities apart.
 // +kubebuilder:validation:MinProperties=1
 type DistinguishedName struct {
-	// organization is the O of the name. It defaults to whatever it is.
+	// organization is the first O of the name. It defaults to whatever it is.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256

@@ -1,0 +1,74 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package trust
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/pem"
+	"maps"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/sigstore/sigstore-go/pkg/root"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
+)
+
+// ownedNameHex is how much of a log's ID is in the name of its object.
+const ownedNameHex = 8
+
+// OwnedLogs returns the TransparencyLog objects that the trust root obj owns: one
+// for each of its Rekor v1 logs, named <trust root>-<first 8 digits of the log's
+// ID>, whose origin is the host name of its base URL, as in sigstore's clients. A
+// TransparencyLog has no validity of its own, so a log outside of its validity has
+// no object.
+func OwnedLogs(obj *v1alpha1.TrustRoot, state RootState, now time.Time) []v1alpha1.TransparencyLog {
+	var owned []v1alpha1.TransparencyLog
+	for _, id := range slices.Sorted(maps.Keys(state.Logs)) {
+		log := state.Logs[id]
+		base, err := url.Parse(log.BaseURL)
+		key, isV1 := rekorV1Key(log)
+		if err != nil || base.Hostname() == "" || !isV1 || !within(log, now) {
+			continue
+		}
+		next := v1alpha1.TransparencyLog{
+			ObjectMeta: metav1.ObjectMeta{Name: obj.Name + "-" + id[:ownedNameHex], OwnerReferences: []metav1.OwnerReference{ownerReference(obj)}},
+			Spec: v1alpha1.TransparencyLogSpec{
+				Type: v1alpha1.LogTypeRekorV1, URLs: []string{log.BaseURL}, Origin: base.Hostname(),
+				PublicKey: v1alpha1.LogPublicKey{Data: key},
+			},
+		}
+		next.SetDefaults()
+		owned = append(owned, next)
+	}
+	return owned
+}
+
+// ownerReference makes the log go when the trust root goes.
+func ownerReference(obj *v1alpha1.TrustRoot) metav1.OwnerReference {
+	isController := true
+	return metav1.OwnerReference{
+		APIVersion: v1alpha1.GroupVersion().String(), Kind: v1alpha1.TrustRootKind, Name: obj.Name, UID: obj.UID, Controller: &isController,
+	}
+}
+
+// rekorV1Key returns the PEM text of a log's key, and whether the log is named by
+// the hash of that key, as Rekor v1 is. A Rekor v2 log with an Ed25519 key is named
+// by its checkpoints' key ID instead (C2SP signed-note).
+func rekorV1Key(log *root.TransparencyLog) (string, bool) {
+	der, err := x509.MarshalPKIXPublicKey(log.PublicKey)
+	if err != nil {
+		return "", false
+	}
+	id := sha256.Sum256(der)
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), bytes.Equal(id[:], log.ID)
+}
+
+func within(log *root.TransparencyLog, now time.Time) bool {
+	return !now.Before(log.ValidityPeriodStart) && (log.ValidityPeriodEnd.IsZero() || now.Before(log.ValidityPeriodEnd))
+}
