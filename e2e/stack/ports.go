@@ -55,11 +55,9 @@ func (p *ports) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, lock := range p.locks {
-		// Another run may hold the old file and a third the new one: then the bind
-		// decides between them.
-		_ = os.Remove(lock.Name())
+		// The file stays: to remove it would let one run lock the old file and
+		// another the new one.
 		_ = lock.Close()
-		_ = os.Remove(filepath.Dir(lock.Name())) // succeeds when it is empty
 	}
 	p.locks = nil
 }
