@@ -195,6 +195,7 @@ func sameLog(k *keyless) *verifytest.Fulcio {
 
 // belowALeaf is signed with the key of a good leaf certificate.
 func belowALeaf(t testing.TB, k *keyless) []byte {
+	t.Helper()
 	key := ecdsaKey(t, elliptic.P256())
 	leaf, err := x509.ParseCertificate(k.fulcio.Issue(key.Public()))
 	if err != nil {
@@ -270,6 +271,7 @@ func badPromises() map[string]func(testing.TB, *keyless) []byte {
 			return promised(k, list)
 		},
 		"of a log with a curve that RFC 6962 does not have": func(t testing.TB, k *keyless) []byte {
+			t.Helper()
 			k.fulcio.CT = []*verifytest.CTLog{verifytest.NewCTLogWithKey(ecdsaKey(t, elliptic.P384()))}
 			k.ctLogs = k.fulcio.CT
 			return k.fulcio.Issue(k.signer.Public())

@@ -125,8 +125,8 @@ func (i Identity) matches(c certificate.Summary) bool {
 	return true
 }
 
-// summarize reads issuer, subject and extensions of a certificate.
-func summarize(leaf *x509.Certificate) (certificate.Summary, error) {
+// readIdentity reads issuer, subject and extensions of a certificate.
+func readIdentity(leaf *x509.Certificate) (certificate.Summary, error) {
 	summary, err := certificate.SummarizeCertificate(leaf)
 	if err != nil {
 		return certificate.Summary{}, err

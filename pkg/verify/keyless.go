@@ -65,7 +65,7 @@ func (k *Keyless) checkLeaf(leaf *x509.Certificate, at time.Time) error {
 			return reject(SCTInvalid, "no trusted CT log has signed for its certificate")
 		}
 	}
-	summary, err := summarize(leaf)
+	summary, err := readIdentity(leaf)
 	if err != nil {
 		return reject(CertificateInvalid, "its certificate cannot be read: %v", err)
 	}
@@ -190,7 +190,7 @@ func (a *Authority) signer(c *candidate, key Key) string {
 	if c.leaf == nil {
 		return key.String()
 	}
-	summary, err := summarize(c.leaf)
+	summary, err := readIdentity(c.leaf)
 	if err != nil {
 		return "certificate"
 	}

@@ -60,6 +60,7 @@ func loadFixture(t testing.TB) *fixture {
 }
 
 func writeFixture(t *testing.T) {
+	t.Helper()
 	k := newKeyless(t)
 	k.ca.ValidityPeriodStart = time.Unix(0, 0)
 	tsa := k.tsa.Authority()

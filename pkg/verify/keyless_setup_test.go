@@ -110,18 +110,22 @@ type form struct {
 
 // forms signs in each way, and verifies when what it returns is called.
 func forms() []form {
-	image := func(s verify.Signature, k *keyless, t testing.TB) func() verify.Verdict {
+	image := func(t testing.TB, s verify.Signature, k *keyless) func() verify.Verdict {
+		t.Helper()
 		return func() verify.Verdict { return k.trusts(t).Verify(t.Context(), imageA, []verify.Signature{s}) }
 	}
 	return []form{
 		{"legacy", func(t testing.TB, k *keyless, s *verifytest.Signer) func() verify.Verdict {
-			return image(k.legacyBy(s), k, t)
+			t.Helper()
+			return image(t, k.legacyBy(s), k)
 		}},
 		{"bundle", func(t testing.TB, k *keyless, s *verifytest.Signer) func() verify.Verdict {
+			t.Helper()
 			b, _, _ := k.bundleBy(s)
-			return image(b.Verify(), k, t)
+			return image(t, b.Verify(), k)
 		}},
 		{"artifact", func(t testing.TB, k *keyless, s *verifytest.Signer) func() verify.Verdict {
+			t.Helper()
 			b := k.messageBy(s, releaseNotes).Verify()
 			return func() verify.Verdict {
 				return k.trusts(t).VerifyArtifact(t.Context(), verify.Artifact{SHA256: sha256.Sum256(releaseNotes)}, b)

@@ -56,6 +56,7 @@ func TestGoodCertificates(t *testing.T) {
 			k.fulcio.CT = append([]*verifytest.CTLog{verifytest.NewCTLog()}, k.fulcio.CT...)
 		}, signer: goodSigner},
 		"in a CT log with an RSA key": {world: func(t *testing.T, k *keyless) {
+			t.Helper()
 			k.fulcio.CT = []*verifytest.CTLog{verifytest.NewCTLogWithKey(rsaKey(t, 2048))}
 			k.ctLogs = k.fulcio.CT
 		}, signer: goodSigner},
@@ -90,7 +91,10 @@ func TestGoodCertificates(t *testing.T) {
 // used SHA-256 with every curve.
 func TestCertifiedKeys(t *testing.T) {
 	ecdsaSigner := func(curve elliptic.Curve, hash crypto.Hash) func(testing.TB) *verifytest.Signer {
-		return func(t testing.TB) *verifytest.Signer { return verifytest.NewSignerWithKey(ecdsaKey(t, curve), hash) }
+		return func(t testing.TB) *verifytest.Signer {
+			t.Helper()
+			return verifytest.NewSignerWithKey(ecdsaKey(t, curve), hash)
+		}
 	}
 	for name, tt := range map[string]struct {
 		signer func(testing.TB) *verifytest.Signer
@@ -106,12 +110,15 @@ func TestCertifiedKeys(t *testing.T) {
 		"P-521":              {signer: ecdsaSigner(elliptic.P521(), crypto.SHA512), content: true, envelope: crypto.SHA256},
 		"P-521 with SHA-256": {signer: ecdsaSigner(elliptic.P521(), crypto.SHA256)},
 		"RSA 2048": {signer: func(t testing.TB) *verifytest.Signer {
+			t.Helper()
 			return verifytest.NewSignerWithKey(rsaKey(t, 2048), crypto.SHA256)
 		}},
 		"RSA 3072": {signer: func(t testing.TB) *verifytest.Signer {
+			t.Helper()
 			return verifytest.NewSignerWithKey(rsaKey(t, 3072), crypto.SHA256)
 		}},
 		"Ed25519": {signer: func(t testing.TB) *verifytest.Signer {
+			t.Helper()
 			return verifytest.NewSignerWithKey(ed25519Key(t), crypto.SHA512)
 		}, content: true},
 	} {

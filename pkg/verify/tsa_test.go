@@ -125,7 +125,7 @@ func TestForgedTimestamps(t *testing.T) {
 	self := verifytest.NewTSA().Leaf
 	// Another one that is, and that the trust root does not name.
 	sibling := verifytest.NewTSABelow(top, intermediate).Leaf
-	real, issuer := k.tsa.Leaf.Certificate, intermediate.Certificate
+	genuine, issuer := k.tsa.Leaf.Certificate, intermediate.Certificate
 	for name, tt := range map[string]struct {
 		by    verifytest.Pair
 		shown []*x509.Certificate
@@ -135,12 +135,12 @@ func TestForgedTimestamps(t *testing.T) {
 		"by the authority itself":                          {by: k.tsa.Leaf, want: verified, loose: verified},
 		"by the authority, who shows others' certificates": {by: k.tsa.Leaf, shown: []*x509.Certificate{server.Certificate, self.Certificate}, want: verified, loose: verified},
 		"by a server of the same CA":                       {by: server, want: verify.TimestampInvalid, loose: verify.TimestampInvalid},
-		"by a server that shows the authority's first":     {by: server, shown: []*x509.Certificate{real}, want: verify.TimestampInvalid, loose: verify.TimestampInvalid},
-		"by a server that shows all of them":               {by: server, shown: []*x509.Certificate{real, issuer, top.Certificate}, want: verify.TimestampInvalid, loose: verify.TimestampInvalid},
-		"by nobody, who shows the authority's":             {by: self, shown: []*x509.Certificate{real, issuer}, want: verify.TimestampInvalid, loose: verify.TimestampInvalid},
-		"by another authority of the same CA":              {by: sibling, shown: []*x509.Certificate{real}, want: verify.TimestampInvalid, loose: verified},
-		"by the CA itself":                                 {by: intermediate, shown: []*x509.Certificate{real}, want: verify.TimestampInvalid, loose: verify.TimestampInvalid},
-		"by another key under the authority's name":        {by: verifytest.Pair{Certificate: real, Key: server.Key}, want: verify.TimestampInvalid, loose: verify.TimestampInvalid},
+		"by a server that shows the authority's first":     {by: server, shown: []*x509.Certificate{genuine}, want: verify.TimestampInvalid, loose: verify.TimestampInvalid},
+		"by a server that shows all of them":               {by: server, shown: []*x509.Certificate{genuine, issuer, top.Certificate}, want: verify.TimestampInvalid, loose: verify.TimestampInvalid},
+		"by nobody, who shows the authority's":             {by: self, shown: []*x509.Certificate{genuine, issuer}, want: verify.TimestampInvalid, loose: verify.TimestampInvalid},
+		"by another authority of the same CA":              {by: sibling, shown: []*x509.Certificate{genuine}, want: verify.TimestampInvalid, loose: verified},
+		"by the CA itself":                                 {by: intermediate, shown: []*x509.Certificate{genuine}, want: verify.TimestampInvalid, loose: verify.TimestampInvalid},
+		"by another key under the authority's name":        {by: verifytest.Pair{Certificate: genuine, Key: server.Key}, want: verify.TimestampInvalid, loose: verify.TimestampInvalid},
 	} {
 		t.Run(name, func(t *testing.T) {
 			forge := func(signature []byte, at time.Time) []byte {
