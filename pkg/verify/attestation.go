@@ -5,6 +5,7 @@ package verify
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/countersign-dev/countersign/pkg/tlog"
@@ -85,13 +86,13 @@ func (a *Authority) verifyAttestation(ctx context.Context, digest string, signat
 // aboutAttestation says a rejection in the terms of attestations. Reasons that
 // concern certificates and logs are the same for both.
 func aboutAttestation(r Rejected, required AttestationRequirement) Rejected {
-	what := printable("attestation \"" + required.Name + "\" (" + required.PredicateType + "): ")
+	what := fmt.Sprintf("attestation %q (%s): ", required.Name, required.PredicateType)
+	reason, detail := r.Reason, r.Detail
 	switch r.Reason {
 	case NoSignature:
-		return Rejected{Reason: AttestationMissing, Detail: what + "none was found"}
+		reason, detail = AttestationMissing, "none was found"
 	case SignatureInvalid:
-		return Rejected{Reason: AttestationInvalid, Detail: what + r.Detail}
-	default:
-		return Rejected{Reason: r.Reason, Detail: what + r.Detail}
+		reason = AttestationInvalid
 	}
+	return Rejected{Reason: reason, Detail: printable(what + detail)}
 }

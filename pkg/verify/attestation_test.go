@@ -1,0 +1,192 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package verify_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/countersign-dev/countersign/pkg/verify"
+	"github.com/countersign-dev/countersign/pkg/verify/verifytest"
+)
+
+const (
+	spdx      = "https://spdx.dev/Document"
+	vuln      = "https://cosign.sigstore.dev/attestation/vuln/v1"
+	statement = verifytest.StatementType
+)
+
+// attestedBy is a logged attestation about digests as a bundle.
+func (w *world) attestedBy(by *verifytest.Signer, kind, predicateType string, digests ...string) verify.Signature {
+	return by.LoggedBundle(w.log, verifytest.StatementOf(kind, predicateType, digests...))
+}
+
+// layer is an envelope as a layer of cosign's .att image, logged.
+func (w *world) layer(t *testing.T, e verifytest.Envelope) verify.LegacyAttestation {
+	t.Helper()
+	index := w.log.Append(w.signer.DSSE(e))
+	type signature struct {
+		Sig []byte `json:"sig"`
+	}
+	layer := struct {
+		PayloadType string      `json:"payloadType"`
+		Payload     []byte      `json:"payload"`
+		Signatures  []signature `json:"signatures"`
+	}{PayloadType: e.PayloadType, Payload: e.Payload}
+	for _, sig := range e.Signatures {
+		layer.Signatures = append(layer.Signatures, signature{sig})
+	}
+	text, err := json.Marshal(layer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return verify.LegacyAttestation{Envelope: text, RekorBundle: verifytest.Annotation(w.log.Promise(index))}
+}
+
+func (w *world) legacyAttested(t *testing.T, kind, predicateType, digest string) verify.LegacyAttestation {
+	t.Helper()
+	return w.layer(t, w.signer.Envelope(verifytest.PayloadType, verifytest.StatementOf(kind, predicateType, digest)))
+}
+
+func TestAttestations(t *testing.T) {
+	sbom := []verify.AttestationRequirement{{Name: "sbom", PredicateType: spdx}}
+	for name, test := range map[string]struct {
+		requires []verify.AttestationRequirement // sbom if nil
+		skip     bool
+		beside   func(*testing.T, *world) []verify.Signature
+		want     verify.Reason
+	}{
+		"a bundle": {beside: func(_ *testing.T, w *world) []verify.Signature {
+			return []verify.Signature{w.legacy(), w.attestedBy(w.signer, statement, spdx, imageA)}
+		}, want: verified},
+		"a bundle with a statement of in-toto v0.1": {beside: func(_ *testing.T, w *world) []verify.Signature {
+			return []verify.Signature{w.legacy(), w.attestedBy(w.signer, "https://in-toto.io/Statement/v0.1", spdx, imageA)}
+		}, want: verified},
+		"a layer of a .att image": {beside: func(t *testing.T, w *world) []verify.Signature {
+			return []verify.Signature{w.legacy(), w.legacyAttested(t, statement, spdx, imageA)}
+		}, want: verified},
+		"one about several images": {beside: func(_ *testing.T, w *world) []verify.Signature {
+			return []verify.Signature{w.legacy(), w.attestedBy(w.signer, statement, spdx, imageB, imageA)}
+		}, want: verified},
+		"alone, where no signature is asked for": {skip: true, beside: func(_ *testing.T, w *world) []verify.Signature {
+			return []verify.Signature{w.attestedBy(w.signer, statement, spdx, imageA)}
+		}, want: verified},
+		"both of two": {
+			requires: []verify.AttestationRequirement{{Name: "sbom", PredicateType: spdx}, {Name: "scan", PredicateType: vuln}},
+			beside: func(t *testing.T, w *world) []verify.Signature {
+				t.Helper()
+				return []verify.Signature{w.legacyAttested(t, statement, vuln, imageA), w.attestedBy(w.signer, statement, spdx, imageA), w.legacy()}
+			}, want: verified,
+		},
+		"one of two": {
+			requires: []verify.AttestationRequirement{{Name: "sbom", PredicateType: spdx}, {Name: "scan", PredicateType: vuln}},
+			beside: func(_ *testing.T, w *world) []verify.Signature {
+				return []verify.Signature{w.legacy(), w.attestedBy(w.signer, statement, spdx, imageA)}
+			}, want: verify.AttestationMissing,
+		},
+		"alone, where a signature is asked for, too": {beside: func(_ *testing.T, w *world) []verify.Signature {
+			return []verify.Signature{w.attestedBy(w.signer, statement, spdx, imageA)}
+		}, want: verify.NoSignature},
+		"none": {beside: func(_ *testing.T, w *world) []verify.Signature { return []verify.Signature{w.legacy()} }, want: verify.AttestationMissing},
+		"of another predicate type": {beside: func(_ *testing.T, w *world) []verify.Signature {
+			return []verify.Signature{w.legacy(), w.attestedBy(w.signer, statement, vuln, imageA)}
+		}, want: verify.AttestationMissing},
+		"an image signature in its place": {beside: func(_ *testing.T, w *world) []verify.Signature {
+			b, _ := w.bundle()
+			return []verify.Signature{b.Verify(), w.legacy()}
+		}, want: verify.AttestationMissing},
+		"an image signature that is asked for as an attestation": {
+			requires: []verify.AttestationRequirement{{Name: "x", PredicateType: verifytest.SignPredicate}},
+			beside: func(_ *testing.T, w *world) []verify.Signature {
+				b, _ := w.bundle()
+				return []verify.Signature{b.Verify()}
+			}, want: verify.PolicyNotReady,
+		},
+		"about another image": {beside: func(_ *testing.T, w *world) []verify.Signature {
+			return []verify.Signature{w.legacy(), w.attestedBy(w.signer, statement, spdx, imageB)}
+		}, want: verify.AttestationInvalid},
+		"in a layer, about another image": {beside: func(t *testing.T, w *world) []verify.Signature {
+			return []verify.Signature{w.legacy(), w.legacyAttested(t, statement, spdx, imageB)}
+		}, want: verify.AttestationInvalid},
+		"a statement of an unknown type": {beside: func(_ *testing.T, w *world) []verify.Signature {
+			return []verify.Signature{w.legacy(), w.attestedBy(w.signer, "https://in-toto.io/Statement/v2", spdx, imageA)}
+		}, want: verify.AttestationInvalid},
+		"by another key": {beside: func(_ *testing.T, w *world) []verify.Signature {
+			return []verify.Signature{w.legacy(), w.attestedBy(verifytest.NewSigner(), statement, spdx, imageA)}
+		}, want: verify.KeyMismatch},
+		"in no log": {beside: func(t *testing.T, w *world) []verify.Signature {
+			layer := w.legacyAttested(t, statement, spdx, imageA)
+			layer.RekorBundle = ""
+			return []verify.Signature{w.legacy(), layer}
+		}, want: verify.NotLogged},
+		"with the log entry of another": {beside: func(t *testing.T, w *world) []verify.Signature {
+			layer := w.legacyAttested(t, statement, spdx, imageA)
+			layer.RekorBundle = w.legacyAttested(t, statement, vuln, imageA).RekorBundle
+			return []verify.Signature{w.legacy(), layer}
+		}, want: verify.LogEntryMismatch},
+		"with two signatures in the envelope": {beside: func(t *testing.T, w *world) []verify.Signature {
+			e := w.signer.Envelope(verifytest.PayloadType, verifytest.StatementOf(statement, spdx, imageA))
+			good := w.layer(t, e)
+			e.Signatures = append(e.Signatures, e.Signatures[0])
+			double := good
+			double.Envelope = w.layer(t, e).Envelope
+			return []verify.Signature{w.legacy(), double}
+		}, want: verify.AttestationInvalid},
+		"with another payload type": {beside: func(t *testing.T, w *world) []verify.Signature {
+			return []verify.Signature{w.legacy(), w.layer(t, w.signer.Envelope("text/plain", verifytest.StatementOf(statement, spdx, imageA)))}
+		}, want: verify.AttestationInvalid},
+		"an envelope that does not parse": {beside: func(_ *testing.T, w *world) []verify.Signature {
+			return []verify.Signature{w.legacy(), verify.LegacyAttestation{Envelope: []byte("{")}}
+		}, want: verify.AttestationInvalid},
+		"an envelope without end": {beside: func(_ *testing.T, w *world) []verify.Signature {
+			return []verify.Signature{w.legacy(), verify.LegacyAttestation{Envelope: make([]byte, verify.MaxBundleBytes+1)}}
+		}, want: verify.LimitExceeded},
+		"a worthless one beside a good one": {beside: func(t *testing.T, w *world) []verify.Signature {
+			return []verify.Signature{w.legacy(), w.legacyAttested(t, statement, spdx, imageB), w.legacyAttested(t, statement, spdx, imageA)}
+		}, want: verified},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.authority.Attestations, w.authority.SkipSignature = sbom, test.skip
+			if test.requires != nil {
+				w.authority.Attestations = test.requires
+			}
+			want(t, w.verdict(t, test.beside(t, w)...), test.want)
+		})
+	}
+}
+
+func TestEvidenceNamesEachAttestation(t *testing.T) {
+	w := newWorld(t)
+	w.authority.Attestations = []verify.AttestationRequirement{{Name: "sbom", PredicateType: verify.PredicateType("spdxjson")}}
+	verdict, ok := w.verdict(t, w.legacy(), w.attestedBy(w.signer, statement, spdx, imageA)).(verify.Verified)
+	if !ok || len(verdict.Evidence.Attestations) != 1 {
+		t.Fatalf("got %+v, want one attestation", verdict)
+	}
+	got := verdict.Evidence.Attestations[0]
+	if len(got.Proofs) != 1 || got.Proofs[0] == verdict.Evidence.Proofs[0] {
+		t.Errorf("proofs are %v, want one of its own", got.Proofs)
+	}
+	got.Proofs = nil
+	if diff := cmp.Diff(verify.AttestationEvidence{Name: "sbom", PredicateType: spdx, Signer: verdict.Evidence.Signer}, got); diff != "" {
+		t.Errorf("evidence (-want +got):\n%s", diff)
+	}
+}
+
+func TestAuthorityThatAsksForNothingIsRefused(t *testing.T) {
+	w := newWorld(t)
+	w.authority.SkipSignature = true
+	want(t, w.verdict(t, w.legacy()), verify.PolicyNotReady)
+	if w.authority.NeedsAttestations() {
+		t.Error("it says that it needs attestations")
+	}
+}
+
+func TestPredicateTypesThatHaveNoShortNameStandForThemselves(t *testing.T) {
+	if got := verify.PredicateType("https://example.com/x"); got != "https://example.com/x" {
+		t.Errorf("got %q", got)
+	}
+}
