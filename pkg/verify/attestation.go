@@ -88,10 +88,10 @@ func (a *Authority) verifyAttestation(ctx context.Context, digest string, signat
 func aboutAttestation(r Rejected, required AttestationRequirement) Rejected {
 	what := fmt.Sprintf("attestation %q (%s): ", required.Name, required.PredicateType)
 	reason, detail := r.Reason, r.Detail
-	switch r.Reason {
-	case NoSignature:
+	if r.Reason == NoSignature {
 		reason, detail = AttestationMissing, "none was found"
-	case SignatureInvalid:
+	}
+	if r.Reason == SignatureInvalid {
 		reason = AttestationInvalid
 	}
 	return Rejected{Reason: reason, Detail: printable(what + detail)}

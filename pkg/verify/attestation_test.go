@@ -66,6 +66,7 @@ func TestAttestations(t *testing.T) {
 			return []verify.Signature{w.legacy(), w.attestedBy(w.signer, "https://in-toto.io/Statement/v0.1", spdx, imageA)}
 		}, want: verified},
 		"a layer of a .att image": {beside: func(t *testing.T, w *world) []verify.Signature {
+			t.Helper()
 			return []verify.Signature{w.legacy(), w.legacyAttested(t, statement, spdx, imageA)}
 		}, want: verified},
 		"one about several images": {beside: func(_ *testing.T, w *world) []verify.Signature {
@@ -109,6 +110,7 @@ func TestAttestations(t *testing.T) {
 			return []verify.Signature{w.legacy(), w.attestedBy(w.signer, statement, spdx, imageB)}
 		}, want: verify.AttestationInvalid},
 		"in a layer, about another image": {beside: func(t *testing.T, w *world) []verify.Signature {
+			t.Helper()
 			return []verify.Signature{w.legacy(), w.legacyAttested(t, statement, spdx, imageB)}
 		}, want: verify.AttestationInvalid},
 		"a statement of an unknown type": {beside: func(_ *testing.T, w *world) []verify.Signature {
@@ -118,16 +120,19 @@ func TestAttestations(t *testing.T) {
 			return []verify.Signature{w.legacy(), w.attestedBy(verifytest.NewSigner(), statement, spdx, imageA)}
 		}, want: verify.KeyMismatch},
 		"in no log": {beside: func(t *testing.T, w *world) []verify.Signature {
+			t.Helper()
 			layer := w.legacyAttested(t, statement, spdx, imageA)
 			layer.RekorBundle = ""
 			return []verify.Signature{w.legacy(), layer}
 		}, want: verify.NotLogged},
 		"with the log entry of another": {beside: func(t *testing.T, w *world) []verify.Signature {
+			t.Helper()
 			layer := w.legacyAttested(t, statement, spdx, imageA)
 			layer.RekorBundle = w.legacyAttested(t, statement, vuln, imageA).RekorBundle
 			return []verify.Signature{w.legacy(), layer}
 		}, want: verify.LogEntryMismatch},
 		"with two signatures in the envelope": {beside: func(t *testing.T, w *world) []verify.Signature {
+			t.Helper()
 			e := w.signer.Envelope(verifytest.PayloadType, verifytest.StatementOf(statement, spdx, imageA))
 			good := w.layer(t, e)
 			e.Signatures = append(e.Signatures, e.Signatures[0])
@@ -136,6 +141,7 @@ func TestAttestations(t *testing.T) {
 			return []verify.Signature{w.legacy(), double}
 		}, want: verify.AttestationInvalid},
 		"with another payload type": {beside: func(t *testing.T, w *world) []verify.Signature {
+			t.Helper()
 			return []verify.Signature{w.legacy(), w.layer(t, w.signer.Envelope("text/plain", verifytest.StatementOf(statement, spdx, imageA)))}
 		}, want: verify.AttestationInvalid},
 		"an envelope that does not parse": {beside: func(_ *testing.T, w *world) []verify.Signature {
@@ -145,6 +151,7 @@ func TestAttestations(t *testing.T) {
 			return []verify.Signature{w.legacy(), verify.LegacyAttestation{Envelope: make([]byte, verify.MaxBundleBytes+1)}}
 		}, want: verify.LimitExceeded},
 		"a worthless one beside a good one": {beside: func(t *testing.T, w *world) []verify.Signature {
+			t.Helper()
 			return []verify.Signature{w.legacy(), w.legacyAttested(t, statement, spdx, imageB), w.legacyAttested(t, statement, spdx, imageA)}
 		}, want: verified},
 	} {
