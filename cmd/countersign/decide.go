@@ -40,7 +40,7 @@ func (o *decideOptions) register(c *cobra.Command) {
 	f.StringArrayVar(&o.trust, "trust", nil, "file or folder of further TransparencyLogs and Secrets (repeatable)")
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "take policies, logs and Secrets from this cluster instead")
 	f.StringVar(&o.namespace, "namespace", defaultNamespace, "countersign's own namespace, whose Secrets can be named")
-	f.StringArrayVar(&o.insecure, "insecure-registry", nil, "host[:port] of a registry to speak to by plain HTTP (repeatable)")
+	registerInsecure(f, &o.insecure)
 	f.StringVar(&o.noMatch, "no-match-policy", string(policy.NoMatchDeny), "what an image is that no policy covers: allow, warn or deny")
 	f.StringVarP(&o.output, "output", "o", "text", "text, json or yaml")
 	f.DurationVar(&o.timeout, "timeout", time.Minute, "time for all images together")

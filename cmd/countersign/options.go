@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -50,6 +51,18 @@ type serveOptions struct {
 	logLevel, logFormat string
 }
 
+// insecureVariable names registries to speak to by plain HTTP, with commas between
+// them, where no flag does: for a shell in which many commands are typed.
+const insecureVariable = "COUNTERSIGN_INSECURE_REGISTRIES"
+
+func registerInsecure(f *pflag.FlagSet, hosts *[]string) {
+	var named []string
+	if list := os.Getenv(insecureVariable); list != "" {
+		named = strings.Split(list, ",")
+	}
+	f.StringArrayVar(hosts, "insecure-registry", named, "host[:port] of a registry to speak to by plain HTTP (repeatable; else $"+insecureVariable+", with commas)")
+}
+
 func (o *serveOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "how to reach the API server; by default as a Pod of the cluster")
 	f.StringVar(&o.namespace, "namespace", defaultNamespace, "countersign's own namespace")
@@ -63,7 +76,7 @@ func (o *serveOptions) register(f *pflag.FlagSet) {
 	f.DurationVar(&o.shutdownDelay, "shutdown-delay", 5*time.Second, "time to go on serving after the signal to end, until nobody sends requests any more")
 	f.StringVar(&o.noMatch, "no-match-policy", string(policy.NoMatchAllow), "what happens to an image that no policy covers: allow, warn or deny")
 	f.BoolVar(&o.pinDigests, "pin-digests", true, "pin the images of Pods to digests, and refuse Pods whose covered images are not")
-	f.StringArrayVar(&o.insecureRegistries, "insecure-registry", nil, "host[:port] of a registry to speak to by plain HTTP (repeatable)")
+	registerInsecure(f, &o.insecureRegistries)
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&o.logFormat, "log-format", "json", "json or text")
 }

@@ -52,6 +52,7 @@ func (s *Stack) Env() []Variable {
 	if s.Countersign != nil {
 		env = append(env,
 			Variable{"COUNTERSIGN", s.Countersign.Binary},
+			Variable{"COUNTERSIGN_INSECURE_REGISTRIES", s.Registry.Host + "," + s.RegistryFallback.Host},
 			Variable{"COUNTERSIGN_METRICS", s.Countersign.MetricsURL})
 	}
 	return env
