@@ -199,6 +199,9 @@ func stall(mediaType string) http.HandlerFunc {
 	}
 }
 
+// silent takes the request and never answers.
+func silent(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+
 // reset closes the connection in place of an answer.
 func reset(w http.ResponseWriter, _ *http.Request) {
 	conn, _, err := http.NewResponseController(w).Hijack()

@@ -80,7 +80,7 @@ func (l *Log) open(signed []byte) (Checkpoint, error) {
 	if len(signed) > maxNoteBytes {
 		return Checkpoint{}, fmt.Errorf("%w: checkpoint is longer than %d bytes", ErrLimit, maxNoteBytes)
 	}
-	n, err := note.Open(signed, note.VerifierList(noteKey{l}))
+	n, err := note.Open(signed, noteKeys{l})
 	if err != nil {
 		return Checkpoint{}, fmt.Errorf("%w: %w", ErrCheckpoint, noteError(err, l))
 	}
@@ -94,7 +94,8 @@ func (l *Log) open(signed []byte) (Checkpoint, error) {
 	if string(body.Marshal()) != n.Text || len(body.Hash) != sha256.Size {
 		return Checkpoint{}, fmt.Errorf("%w: %w", ErrCheckpoint, errMalformedCheckpoint)
 	}
-	treeID, err := l.treeID(body.Origin)
+	// The name of the key that signed is the log's own, or all that is known of it.
+	treeID, err := l.treeID(body.Origin, n.Sigs[0].Name)
 	if err != nil {
 		return Checkpoint{}, fmt.Errorf("%w: %w", ErrCheckpoint, err)
 	}
@@ -108,10 +109,10 @@ func (l *Log) open(signed []byte) (Checkpoint, error) {
 }
 
 // treeID returns the tree ID in origin, which must be "<host name> - <decimal>".
-func (l *Log) treeID(origin string) (int64, error) {
-	digits, ok := strings.CutPrefix(origin, l.hostname+" - ")
+func (l *Log) treeID(origin, hostname string) (int64, error) {
+	digits, ok := strings.CutPrefix(origin, hostname+" - ")
 	if !ok {
-		return 0, fmt.Errorf("origin %.200q is not of log %q, whose origin begins with %q", origin, l.name, l.hostname+" - ")
+		return 0, fmt.Errorf("origin %.200q is not of log %q, whose origin begins with %q", origin, l.name, hostname+" - ")
 	}
 	id, err := strconv.ParseInt(digits, 10, 64)
 	if err != nil || id <= 0 || strconv.FormatInt(id, 10) != digits {

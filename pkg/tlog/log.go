@@ -25,6 +25,7 @@ import (
 	"unicode"
 
 	"github.com/sigstore/sigstore/pkg/signature"
+	"golang.org/x/mod/sumdb/note"
 )
 
 // Log is the identity of one configured Rekor v1 log: what it is called here,
@@ -42,7 +43,22 @@ type Log struct {
 // v1 origin that precedes " - <treeID>", and also the name of its note key. The
 // key is ECDSA, RSA or Ed25519.
 func NewLog(name, hostname string, key crypto.PublicKey) (*Log, error) {
-	if hostname == "" || strings.Contains(hostname, "+") || strings.IndexFunc(hostname, unicode.IsSpace) >= 0 {
+	if hostname == "" {
+		return nil, errors.New(`origin "" is not a host name`)
+	}
+	return newLog(name, hostname, key)
+}
+
+// NewLogByKey returns a log of which the key is all that is known for sure: a
+// trusted_root.json gives a log's address, which need not be the name that its
+// checkpoints carry. It is told from other logs by its key, as sigstore-go does; each
+// of its checkpoints must still carry one name throughout.
+func NewLogByKey(name string, key crypto.PublicKey) (*Log, error) {
+	return newLog(name, "", key)
+}
+
+func newLog(name, hostname string, key crypto.PublicKey) (*Log, error) {
+	if strings.Contains(hostname, "+") || strings.IndexFunc(hostname, unicode.IsSpace) >= 0 {
 		return nil, fmt.Errorf("origin %q is not a host name", hostname)
 	}
 	if key == nil {
@@ -63,7 +79,8 @@ func NewLog(name, hostname string, key crypto.PublicKey) (*Log, error) {
 // Name is the name of the TransparencyLog object.
 func (l *Log) Name() string { return l.name }
 
-// Origin is the host name that begins the origin line of every checkpoint.
+// Origin is the host name that begins the origin line of every checkpoint, or ""
+// for a log of which only the key is known.
 func (l *Log) Origin() string { return l.hostname }
 
 // ID is the SHA-256 of the DER of the log's SubjectPublicKeyInfo: what Rekor
@@ -78,8 +95,23 @@ func (l *Log) verify(message, sig []byte) bool {
 // noteKey makes a Log usable as a golang.org/x/mod/sumdb/note.Verifier. Rekor v1
 // names the key after the host and takes the first four bytes of the log ID as
 // its hash, for every type of key.
-type noteKey struct{ log *Log }
+type noteKey struct {
+	log  *Log
+	name string
+}
 
-func (k noteKey) Name() string                { return k.log.hostname }
+func (k noteKey) Name() string                { return k.name }
 func (k noteKey) KeyHash() uint32             { return binary.BigEndian.Uint32(k.log.id[:4]) }
 func (k noteKey) Verify(msg, sig []byte) bool { return k.log.verify(msg, sig) }
+
+// noteKeys finds the log's key for a signature line, under the log's name if that is
+// known, and under any if not.
+type noteKeys struct{ log *Log }
+
+func (k noteKeys) Verifier(name string, hash uint32) (note.Verifier, error) {
+	key := noteKey{k.log, name}
+	if hash != key.KeyHash() || k.log.hostname != "" && k.log.hostname != name {
+		return nil, &note.UnknownVerifierError{Name: name, KeyHash: hash}
+	}
+	return key, nil
+}

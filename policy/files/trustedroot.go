@@ -26,7 +26,8 @@ type OfflineLog struct {
 }
 
 // TrustedRootLogs returns the transparency logs in a trusted_root.json, by name.
-// As in sigstore's clients, the host name of a log's base URL is its origin.
+// A log is named after the host of its base URL, and known by its key: the root does
+// not say what its checkpoints call it.
 func TrustedRootLogs(text []byte) ([]OfflineLog, error) {
 	trusted, err := root.NewTrustedRootFromJSON(text)
 	if err != nil {
@@ -38,7 +39,7 @@ func TrustedRootLogs(text []byte) ([]OfflineLog, error) {
 		if err != nil || base.Hostname() == "" {
 			return nil, fmt.Errorf("trusted root: the base URL of the log with ID %s names no host", id)
 		}
-		log, err := tlog.NewLog(base.Hostname(), base.Hostname(), l.PublicKey)
+		log, err := tlog.NewLogByKey(base.Hostname(), l.PublicKey)
 		if err != nil {
 			return nil, fmt.Errorf("trusted root: log %s: %w", base.Hostname(), err)
 		}
