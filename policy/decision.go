@@ -5,6 +5,7 @@ package policy
 
 import (
 	"encoding/json"
+	"slices"
 
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
 	"github.com/countersign-dev/countersign/pkg/verify"
@@ -86,7 +87,13 @@ func Outcome(v verify.Verdict) (outcome string, reason Reason, detail string) {
 // the policy says insecureIgnoreTlog. Each use of that is to be seen.
 func Unlogged(v verify.Verdict) bool {
 	good, ok := v.(verify.Verified)
-	return ok && good.Evidence.Format != formatStatic && len(good.Evidence.Proofs) == 0
+	if !ok || good.Evidence.Format == formatStatic {
+		return false
+	}
+	// Where attestations are asked for alone, the proofs are theirs.
+	attested := good.Evidence.Attestations
+	return len(good.Evidence.Proofs) == 0 && len(attested) == 0 ||
+		slices.ContainsFunc(attested, func(a verify.AttestationEvidence) bool { return len(a.Proofs) == 0 })
 }
 
 // Reason names why an image was not accepted: the closed set of package verify.

@@ -75,6 +75,9 @@ func (a *Authority) verifyAttestation(ctx context.Context, digest string, signat
 			Signer:        v.Evidence.Signer,
 			Proofs:        v.Evidence.Proofs,
 		})
+		if so.Signer == "" { // no signature was asked for
+			so.Signer = v.Evidence.Signer
+		}
 		return Verified{Evidence: so}
 	case Rejected:
 		return aboutAttestation(v, required)

@@ -183,6 +183,16 @@ func TestEvidenceNamesEachAttestation(t *testing.T) {
 	}
 }
 
+func TestEvidenceOfAttestationsAloneNamesWhoAttested(t *testing.T) {
+	w := newWorld(t)
+	w.authority.Attestations = []verify.AttestationRequirement{{Name: "sbom", PredicateType: spdx}}
+	w.authority.SkipSignature = true
+	verdict, ok := w.verdict(t, w.attestedBy(w.signer, statement, spdx, imageA)).(verify.Verified)
+	if !ok || verdict.Evidence.Signer != w.authority.Keys[0].String() {
+		t.Errorf("got %+v, want the signer of the attestation", verdict)
+	}
+}
+
 func TestAuthorityThatAsksForNothingIsRefused(t *testing.T) {
 	w := newWorld(t)
 	w.authority.SkipSignature = true
