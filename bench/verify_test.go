@@ -76,7 +76,7 @@ func BenchmarkKeyedBundle(b *testing.B) {
 	r := load(b)
 	replay := tlogtest.NewReplay()
 	replay.Close()
-	log, err := tlog.NewLog("recorded", replay.Hostname, replay.PublicKey)
+	log, err := tlog.NewLog(tlog.Config{Name: "recorded", Version: tlog.RekorV1, Origin: replay.Hostname, Key: replay.PublicKey})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -167,7 +167,7 @@ func BenchmarkProof(b *testing.B) {
 	body := hashedRekord(digest[:], make([]byte, 71), make([]byte, 178))
 	l.Append(body)
 	l.Grow(size - index - 1)
-	log, err := tlog.NewLog("corp", l.Hostname, l.PublicKey())
+	log, err := tlog.NewLog(tlog.Config{Name: "corp", Version: tlog.RekorV1, Origin: l.Hostname, Key: l.PublicKey()})
 	if err != nil {
 		b.Fatal(err)
 	}

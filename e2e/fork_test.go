@@ -89,7 +89,7 @@ func (w watchedRekor) wantEvidence(t *testing.T, sizes ...uint64) {
 	if status.Inconsistency == nil || len(status.Inconsistency.Notes) != 2 {
 		t.Fatalf("status.inconsistency is %+v, want two notes", status.Inconsistency)
 	}
-	identity, err := tlog.NewLog(w.log, w.Hostname, w.Signer.Public())
+	identity, err := tlog.NewLog(tlog.Config{Name: w.log, Version: tlog.RekorV1, Origin: w.Hostname, Key: w.Signer.Public()})
 	if err != nil {
 		t.Fatal(err)
 	}

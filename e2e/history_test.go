@@ -56,7 +56,7 @@ func TestTheHistoryOfALogNeverGoesBackUnderRace(t *testing.T) {
 	log.Grow(size)
 	name := storedLog(t, log)
 	c := newClient(t)
-	identity, err := tlog.NewLog(name, log.Hostname, log.PublicKey())
+	identity, err := tlog.NewLog(tlog.Config{Name: name, Version: tlog.RekorV1, Origin: log.Hostname, Key: log.PublicKey()})
 	if err != nil {
 		t.Fatal(err)
 	}

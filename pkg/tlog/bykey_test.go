@@ -33,7 +33,7 @@ func TestLogKnownByItsKey(t *testing.T) {
 		"a stranger's signature under another name": {note: text + "\n" + strings.Replace(stranger.SignatureLine(text), l.Hostname, "x.example", 1), err: tlog.ErrCheckpoint},
 	} {
 		t.Run(name, func(t *testing.T) {
-			log, err := tlog.NewLogByKey("root", l.PublicKey())
+			log, err := tlog.NewLog(tlog.Config{Name: "root", Version: tlog.RekorV1, KeyOnly: true, Key: l.PublicKey()})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -23,7 +23,8 @@ const maxNoteBytes = 32 << 10
 // been verified under the log's configured key. The zero value is no checkpoint;
 // only VerifyCheckpoint makes others.
 //
-//	rekor.example - 1193050959916656506     origin: host name, " - ", tree ID
+//	rekor.example - 1193050959916656506     origin: host name, " - ", tree ID;
+//	                                        for Rekor v2 the host name alone
 //	48213                                   size
 //	47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=
 //	                                        root hash (RFC 6962 section 2.1)
@@ -38,7 +39,7 @@ type Checkpoint struct {
 	note   string
 }
 
-// Origin is the first line: the host name and the tree ID of a Rekor v1 shard.
+// Origin is the first line: the host name and, for a Rekor v1 shard, its tree ID.
 func (c Checkpoint) Origin() string { return c.origin }
 
 // Size is the number of entries that the checkpoint commits to. It is 0 only for
@@ -60,8 +61,8 @@ var errMalformedCheckpoint = errors.New("malformed checkpoint")
 
 // VerifyCheckpoint parses a signed note strictly and verifies it under the log's
 // key. It accepts exactly the three lines of a checkpoint, in their canonical
-// form, whose origin is this log's host name and a tree ID; signature lines of
-// other keys (witnesses) are passed over. Every error wraps ErrCheckpoint, or
+// form, whose origin is this log's host name and, for Rekor v1, a tree ID; signature
+// lines of other keys (witnesses) are passed over. Every error wraps ErrCheckpoint, or
 // ErrLimit for a note that is too long.
 func (l *Log) VerifyCheckpoint(signed []byte) (Checkpoint, error) {
 	checkpoint, err := l.open(signed)
@@ -95,7 +96,13 @@ func (l *Log) open(signed []byte) (Checkpoint, error) {
 		return Checkpoint{}, fmt.Errorf("%w: %w", ErrCheckpoint, errMalformedCheckpoint)
 	}
 	// The name of the key that signed is the log's own, or all that is known of it.
-	treeID, err := l.treeID(body.Origin, n.Sigs[0].Name)
+	var treeID int64
+	switch l.version {
+	case RekorV1:
+		treeID, err = l.treeID(body.Origin, n.Sigs[0].Name)
+	default:
+		err = l.checkOrigin(body.Origin)
+	}
 	if err != nil {
 		return Checkpoint{}, fmt.Errorf("%w: %w", ErrCheckpoint, err)
 	}
@@ -119,6 +126,14 @@ func (l *Log) treeID(origin, hostname string) (int64, error) {
 		return 0, fmt.Errorf("origin %.200q does not end in a tree ID", origin)
 	}
 	return id, nil
+}
+
+// checkOrigin refuses another origin than that of this Rekor v2 log.
+func (l *Log) checkOrigin(origin string) error {
+	if origin != l.origin {
+		return fmt.Errorf("origin %.200q is not that of log %q, %q", origin, l.name, l.origin)
+	}
+	return nil
 }
 
 // noteError says in the terms of a log what package note found.

@@ -31,18 +31,6 @@ func (e *InconsistencyError) Error() string {
 
 func (e *InconsistencyError) Unwrap() error { return ErrInconsistent }
 
-// consistencyProver is what a log must answer to show that two of its
-// checkpoints belong to one history.
-type consistencyProver interface {
-	// consistencyProof returns the proof between two sizes of one tree,
-	// 0 < first < last. An error wraps errRefused when the log answered that it
-	// has none, and ErrUnavailable when it did not answer.
-	consistencyProof(ctx context.Context, treeID int64, first, last uint64) ([][]byte, error)
-}
-
-// errRefused: the log answered, and not with what it was asked for.
-var errRefused = errors.New("log refused")
-
 // verifyPrefix returns nil when older, a checkpoint of a smaller size, is shown to be
 // a prefix of newer, and an *InconsistencyError when it is shown that it is not.
 //

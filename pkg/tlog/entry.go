@@ -67,6 +67,9 @@ func (e *Entry) checkSignedEntryTimestamp(l *Log) error {
 	if len(e.SignedEntryTimestamp) == 0 {
 		return nil
 	}
+	if l.version != RekorV1 {
+		return fmt.Errorf("%w: log %q is of type %v, which signs none", ErrSignedEntryTimestamp, l.name, l.version)
+	}
 	if e.LogIndex < 0 || e.IntegratedTime <= 0 {
 		return fmt.Errorf("%w: index %d or time %d is out of range", ErrSignedEntryTimestamp, e.LogIndex, e.IntegratedTime)
 	}

@@ -264,7 +264,7 @@ func ExampleProof_String() {
 	body := []byte(`{"apiVersion":"0.0.1","kind":"hashedrekord","spec":{"data":{"hash":{"algorithm":"sha256","value":"` +
 		hexOf([]byte("artifact")) + `"}},"signature":{"content":"cw==","publicKey":{"content":"aw=="}}}}`)
 	l.Append(body)
-	log, _ := tlog.NewLog("corp", l.Hostname, l.PublicKey())
+	log, _ := tlog.NewLog(tlog.Config{Name: "corp", Version: tlog.RekorV1, Origin: l.Hostname, Key: l.PublicKey()})
 	digest, _ := hex.DecodeString(hexOf([]byte("artifact")))
 	claim, _ := tlog.HashedRekord(crypto.SHA256, digest, []byte("s"), []byte("k"))
 	proof, err := tlog.NewProver(log, nil, tlog.NewMemoryHistory()).Prove(context.Background(), claim, l.Entry(0, 1))

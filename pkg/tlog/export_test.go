@@ -37,13 +37,13 @@ func CheckConsistency(older, newer Checkpoint, hashes [][]byte) error {
 	return checkConsistency(older, newer, hashes)
 }
 
-func (r *RekorV1) Entry(ctx context.Context, leaf [32]byte) (*Entry, error) {
+func (r *RekorV1Client) Entry(ctx context.Context, leaf [32]byte) (*Entry, error) {
 	return r.entry(ctx, leaf)
 }
 
-func (r *RekorV1) Latest(ctx context.Context) ([]byte, error) { return r.latest(ctx) }
+func (r *RekorV1Client) Latest(ctx context.Context) ([]byte, error) { return r.latest(ctx) }
 
-func (r *RekorV1) ConsistencyProof(ctx context.Context, treeID int64, first, last uint64) ([][]byte, error) {
+func (r *RekorV1Client) ConsistencyProof(ctx context.Context, treeID int64, first, last uint64) ([][]byte, error) {
 	return r.consistencyProof(ctx, treeID, first, last)
 }
 

@@ -26,7 +26,7 @@ func recordedEntries(f *testing.F) (*tlog.Log, []recordedEntry) {
 	f.Helper()
 	recorded := tlogtest.NewReplay()
 	recorded.Close()
-	log, err := tlog.NewLog("recorded", recorded.Hostname, recorded.PublicKey)
+	log, err := tlog.NewLog(tlog.Config{Name: "recorded", Version: tlog.RekorV1, Origin: recorded.Hostname, Key: recorded.PublicKey})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func FuzzEntryAnswer(f *testing.F) {
 	transport := roundTripper(func(*http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(bytes.NewReader(answer))}, nil
 	})
-	client, err := tlog.NewRekorV1(&url.URL{Scheme: "https", Host: hostname}, &http.Client{Transport: transport})
+	client, err := tlog.NewRekorV1Client(&url.URL{Scheme: "https", Host: hostname}, &http.Client{Transport: transport})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -113,7 +113,7 @@ func (p *Prover) firstContact(ctx context.Context, checkpoint Checkpoint, versio
 	if p.client == nil {
 		return p.advance(ctx, checkpoint, version)
 	}
-	notes, err := p.client.shards(ctx)
+	notes, err := p.client.trees(ctx)
 	if errors.Is(err, errRefused) {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}

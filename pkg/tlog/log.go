@@ -16,11 +16,14 @@ package tlog
 import (
 	"bytes"
 	"crypto"
+	"crypto/ed25519"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -28,73 +31,146 @@ import (
 	"golang.org/x/mod/sumdb/note"
 )
 
-// Log is the identity of one configured Rekor v1 log: what it is called here,
-// the host name that begins the origin of its checkpoints, and its public key.
-// It never comes from a bundle or from the log itself. Immutable.
+// Version is the kind of a log: what its checkpoints are called, what its entries
+// carry, and how it is asked. It comes from configuration, never from a bundle.
+type Version int
+
+const (
+	// RekorV1 is Rekor with trees that Trillian keeps: the origin of a checkpoint is
+	// "<host name> - <tree ID>", entries carry signed entry timestamps.
+	RekorV1 Version = iota + 1
+	// RekorV2 is rekor-tiles: the origin is the host name, entries carry an
+	// inclusion proof and no time, and the log is read as tiles.
+	RekorV2
+)
+
+// String is the version as the type of a TransparencyLog spells it.
+func (v Version) String() string {
+	switch v {
+	case RekorV1:
+		return "rekor-v1"
+	case RekorV2:
+		return "rekor-v2"
+	default:
+		return fmt.Sprintf("version %d", int(v))
+	}
+}
+
+// Config is what a cluster's owner, or a trust root, says of a log.
+type Config struct {
+	// Name is the name of the TransparencyLog object, for messages.
+	Name string
+	// Version is the kind of log.
+	Version Version
+	// Origin is the host name under which the log signs, which is the name of its
+	// note key. For RekorV1 the origin line of a checkpoint begins with it, for RekorV2
+	// it is the origin line.
+	Origin string
+	// KeyOnly is set for a RekorV1 log of which the key is all that is known for sure,
+	// and Origin is then empty: a trusted_root.json gives a log's address, which need
+	// not be the name that its checkpoints carry. Such a log is told from others by its
+	// key, as sigstore-go does; each of its checkpoints must still carry one name
+	// throughout. The key ID of a RekorV2 log depends on its name.
+	KeyOnly bool
+	// Key is ECDSA, RSA or Ed25519.
+	Key crypto.PublicKey
+}
+
+// Log is the identity of one configured log: what it is called here and in its
+// checkpoints, and its public key. It never comes from a bundle or from the log
+// itself. Immutable.
 type Log struct {
 	name     string
-	hostname string
+	version  Version
+	origin   string
 	id       [sha256.Size]byte
+	keyID    [sha256.Size]byte
 	verifier signature.Verifier
 }
 
-// NewLog returns the log with the given name (of the TransparencyLog object,
-// for messages), host name and public key. The host name is the part of a Rekor
-// v1 origin that precedes " - <treeID>", and also the name of its note key. The
-// key is ECDSA, RSA or Ed25519.
-func NewLog(name, hostname string, key crypto.PublicKey) (*Log, error) {
-	if hostname == "" {
-		return nil, errors.New(`origin "" is not a host name`)
+// NewLog returns the log that config describes, or an error that says what is wrong
+// with the description.
+func NewLog(config Config) (*Log, error) {
+	l := &Log{name: config.Name, version: config.Version, origin: config.Origin}
+	if err := config.checkOrigin(); err != nil {
+		return nil, err
 	}
-	return newLog(name, hostname, key)
-}
-
-// NewLogByKey returns a log of which the key is all that is known for sure: a
-// trusted_root.json gives a log's address, which need not be the name that its
-// checkpoints carry. It is told from other logs by its key, as sigstore-go does; each
-// of its checkpoints must still carry one name throughout.
-func NewLogByKey(name string, key crypto.PublicKey) (*Log, error) {
-	return newLog(name, "", key)
-}
-
-func newLog(name, hostname string, key crypto.PublicKey) (*Log, error) {
-	if strings.Contains(hostname, "+") || strings.IndexFunc(hostname, unicode.IsSpace) >= 0 {
-		return nil, fmt.Errorf("origin %q is not a host name", hostname)
-	}
-	if key == nil {
+	if config.Key == nil {
 		return nil, errors.New("public key is missing")
 	}
-	spki, err := x509.MarshalPKIXPublicKey(key)
+	spki, err := x509.MarshalPKIXPublicKey(config.Key)
 	if err != nil {
 		return nil, fmt.Errorf("public key: %w", err)
 	}
-	// Rekor v1 signs with SHA-256 whatever the curve is.
-	verifier, err := signature.LoadVerifier(key, crypto.SHA256)
+	l.keyID = sha256.Sum256(spki)
+	switch config.Version {
+	case RekorV1:
+		l.id = l.keyID
+		// Rekor v1 signs with SHA-256 whatever the curve is.
+		l.verifier, err = signature.LoadVerifier(config.Key, crypto.SHA256)
+	case RekorV2:
+		l.id = noteKeyID(config.Origin, config.Key, spki)
+		l.verifier, err = signature.LoadDefaultVerifier(config.Key)
+	default:
+		return nil, fmt.Errorf("%v is not a version of Rekor", config.Version)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("public key: %w", err)
 	}
-	return &Log{name: name, hostname: hostname, id: sha256.Sum256(spki), verifier: verifier}, nil
+	return l, nil
+}
+
+func (c Config) checkOrigin() error {
+	switch {
+	case c.KeyOnly && (c.Origin != "" || c.Version != RekorV1):
+		return errors.New("only a Rekor v1 log without an origin can be known by its key alone")
+	case c.Origin == "" && !c.KeyOnly,
+		strings.Contains(c.Origin, "+"), strings.IndexFunc(c.Origin, unicode.IsSpace) >= 0:
+		return fmt.Errorf("origin %q is not a host name", c.Origin)
+	default:
+		return nil
+	}
+}
+
+// noteKeyID is the hash whose first four bytes are the key ID of a note signature
+// (https://c2sp.org/signed-note), and which Rekor v2 calls its log ID. That of an ECDSA
+// key does not depend on the name. The type of an RSA key is rekor-tiles' own.
+func noteKeyID(name string, key crypto.PublicKey, spki []byte) [sha256.Size]byte {
+	switch key := key.(type) {
+	case ed25519.PublicKey:
+		return sha256.Sum256(slices.Concat([]byte(name+"\n\x01"), key))
+	case *rsa.PublicKey:
+		return sha256.Sum256(slices.Concat([]byte(name+"\n\xffPKIX-RSA-PKCS#1v1.5"), spki))
+	default:
+		return sha256.Sum256(spki)
+	}
 }
 
 // Name is the name of the TransparencyLog object.
 func (l *Log) Name() string { return l.name }
 
-// Origin is the host name that begins the origin line of every checkpoint, or ""
-// for a log of which only the key is known.
-func (l *Log) Origin() string { return l.hostname }
+// Version is the kind of log.
+func (l *Log) Version() Version { return l.version }
 
-// ID is the SHA-256 of the DER of the log's SubjectPublicKeyInfo: what Rekor
-// calls logID.
+// Origin is the host name under which the log signs, or "" for a log of which only the
+// key is known.
+func (l *Log) Origin() string { return l.origin }
+
+// ID is what entries call the log: for Rekor v1 the KeyID, for Rekor v2 the hash of
+// which the key ID of its checkpoints is the beginning.
 func (l *Log) ID() [sha256.Size]byte { return l.id }
+
+// KeyID is the SHA-256 of the DER of the log's SubjectPublicKeyInfo. Two logs with one
+// KeyID are one log to a threshold, whatever they are called.
+func (l *Log) KeyID() [sha256.Size]byte { return l.keyID }
 
 // verify reports whether sig is the log's signature over message.
 func (l *Log) verify(message, sig []byte) bool {
 	return l.verifier.VerifySignature(bytes.NewReader(sig), bytes.NewReader(message)) == nil
 }
 
-// noteKey makes a Log usable as a golang.org/x/mod/sumdb/note.Verifier. Rekor v1
-// names the key after the host and takes the first four bytes of the log ID as
-// its hash, for every type of key.
+// noteKey makes a Log usable as a golang.org/x/mod/sumdb/note.Verifier. Rekor names
+// the key after the host and takes the first four bytes of the log ID as its hash.
 type noteKey struct {
 	log  *Log
 	name string
@@ -110,7 +186,7 @@ type noteKeys struct{ log *Log }
 
 func (k noteKeys) Verifier(name string, hash uint32) (note.Verifier, error) {
 	key := noteKey{k.log, name}
-	if hash != key.KeyHash() || k.log.hostname != "" && k.log.hostname != name {
+	if hash != key.KeyHash() || k.log.origin != "" && k.log.origin != name {
 		return nil, &note.UnknownVerifierError{Name: name, KeyHash: hash}
 	}
 	return key, nil

@@ -15,6 +15,7 @@ import (
 type Proof struct {
 	log            string
 	logID          [32]byte
+	keyID          [32]byte
 	leaf           [32]byte
 	index          int64
 	checkpoint     Checkpoint
@@ -24,8 +25,11 @@ type Proof struct {
 // Log is the name of the TransparencyLog object.
 func (p Proof) Log() string { return p.log }
 
-// LogID identifies the log's key: thresholds count distinct keys, not entries.
+// LogID is what entries call the log.
 func (p Proof) LogID() [32]byte { return p.logID }
+
+// KeyID identifies the log's key: thresholds count distinct keys, not entries.
+func (p Proof) KeyID() [32]byte { return p.keyID }
 
 // Leaf is the Merkle leaf hash of the entry.
 func (p Proof) Leaf() [32]byte { return p.leaf }

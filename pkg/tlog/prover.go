@@ -29,7 +29,7 @@ const (
 // the log's history. Safe for concurrent use.
 type Prover struct {
 	log     *Log
-	client  *RekorV1
+	client  Client
 	history History
 
 	// proofs holds what was proven, by leaf hash. Inclusion does not depend on
@@ -53,7 +53,7 @@ type Prover struct {
 
 // NewProver returns a Prover for log, which asks client and keeps to history. A
 // nil client works offline: what needs the log is then ErrUnavailable.
-func NewProver(log *Log, client *RekorV1, history History) *Prover {
+func NewProver(log *Log, client Client, history History) *Prover {
 	proofs, err := lru.New[[32]byte, Proof](maxKnownProofs)
 	if err != nil {
 		panic(err) // the size is positive
@@ -75,9 +75,9 @@ func (p *Prover) Log() *Log { return p.log }
 // String says which log this is and how far it is known, for messages.
 func (p *Prover) String() string {
 	if c := p.largest.Load(); c != nil {
-		return fmt.Sprintf("log %q (origin %s, size %d)", p.log.name, p.log.hostname, c.size)
+		return fmt.Sprintf("log %q (origin %s, size %d)", p.log.name, p.log.origin, c.size)
 	}
-	return fmt.Sprintf("log %q (origin %s)", p.log.name, p.log.hostname)
+	return fmt.Sprintf("log %q (origin %s)", p.log.name, p.log.origin)
 }
 
 // Prove returns the proof that the log holds an entry that says what claim says.
@@ -180,6 +180,7 @@ func (p *Prover) include(ctx context.Context, leaf [32]byte, entry *Entry) (Proo
 	proven := Proof{
 		log:        p.log.name,
 		logID:      p.log.id,
+		keyID:      p.log.keyID,
 		leaf:       leaf,
 		index:      entry.Inclusion.Index,
 		checkpoint: checkpoint,

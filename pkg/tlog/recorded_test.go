@@ -24,7 +24,7 @@ func replay(t *testing.T) (*tlogtest.Replay, *tlog.Log) {
 	t.Helper()
 	recorded := tlogtest.NewReplay()
 	t.Cleanup(recorded.Close)
-	log, err := tlog.NewLog("recorded", recorded.Hostname, recorded.PublicKey)
+	log, err := tlog.NewLog(tlog.Config{Name: "recorded", Version: tlog.RekorV1, Origin: recorded.Hostname, Key: recorded.PublicKey})
 	if err != nil {
 		t.Fatal(err)
 	}

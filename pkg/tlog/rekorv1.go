@@ -27,17 +27,17 @@ const (
 	requestTimeout = 5 * time.Second
 )
 
-// RekorV1 reads from one Rekor v1 server. Nothing that it returns is verified:
+// RekorV1Client reads from one Rekor v1 server. Nothing that it returns is verified:
 // its answers are the claims of whoever sits at that address.
-type RekorV1 struct {
+type RekorV1Client struct {
 	base *url.URL
 	http *http.Client
 }
 
-// NewRekorV1 returns a client for the server at base, such as
+// NewRekorV1Client returns a client for the server at base, such as
 // https://rekor.example. A nil client gives one with Go's defaults. Redirects to
 // another host are refused: the log's owner named this one.
-func NewRekorV1(base *url.URL, client *http.Client) (*RekorV1, error) {
+func NewRekorV1Client(base *url.URL, client *http.Client) (*RekorV1Client, error) {
 	if (base.Scheme != "https" && base.Scheme != "http") || base.Host == "" {
 		return nil, fmt.Errorf("URL %q is not an http or https address", base.Redacted())
 	}
@@ -54,15 +54,14 @@ func NewRekorV1(base *url.URL, client *http.Client) (*RekorV1, error) {
 		}
 		return nil
 	}
-	return &RekorV1{base: base, http: &own}, nil
+	return &RekorV1Client{base: base, http: &own}, nil
 }
 
 // maxShards bounds the trees of one log.
 const maxShards = 64
 
-// shards returns the signed note of the latest checkpoint of each of the log's
-// trees, the active one's first.
-func (r *RekorV1) shards(ctx context.Context) ([][]byte, error) {
+// trees implements Client.
+func (r *RekorV1Client) trees(ctx context.Context) ([][]byte, error) {
 	type tree struct {
 		SignedTreeHead string `json:"signedTreeHead"`
 	}
@@ -83,9 +82,9 @@ func (r *RekorV1) shards(ctx context.Context) ([][]byte, error) {
 	return notes, nil
 }
 
-// latest returns the signed note of the active tree's latest checkpoint.
-func (r *RekorV1) latest(ctx context.Context) ([]byte, error) {
-	notes, err := r.shards(ctx)
+// latest implements Client.
+func (r *RekorV1Client) latest(ctx context.Context) ([]byte, error) {
+	notes, err := r.trees(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +92,7 @@ func (r *RekorV1) latest(ctx context.Context) ([]byte, error) {
 }
 
 // consistencyProof implements consistencyProver.
-func (r *RekorV1) consistencyProof(ctx context.Context, treeID int64, first, last uint64) ([][]byte, error) {
+func (r *RekorV1Client) consistencyProof(ctx context.Context, treeID int64, first, last uint64) ([][]byte, error) {
 	query := url.Values{
 		"firstSize": {strconv.FormatUint(first, 10)},
 		"lastSize":  {strconv.FormatUint(last, 10)},
@@ -110,9 +109,8 @@ func (r *RekorV1) consistencyProof(ctx context.Context, treeID int64, first, las
 	return decodeHashes(answer.Hashes, maxConsistencyHashes)
 }
 
-// entry returns the entry with the given leaf hash, in whichever shard it is. An
-// error wraps ErrNotLogged when the log says that it has none.
-func (r *RekorV1) entry(ctx context.Context, leaf [32]byte) (*Entry, error) {
+// entry implements Client, in whichever shard the entry is.
+func (r *RekorV1Client) entry(ctx context.Context, leaf [32]byte) (*Entry, error) {
 	uuid := hex.EncodeToString(leaf[:])
 	var answer map[string]struct {
 		Body           string `json:"body"`
@@ -201,7 +199,7 @@ func (e *statusError) Unwrap() error {
 }
 
 // get decodes the JSON answer to a GET request into answer.
-func (r *RekorV1) get(ctx context.Context, path string, query url.Values, answer any) error {
+func (r *RekorV1Client) get(ctx context.Context, path string, query url.Values, answer any) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	target := r.base.JoinPath(path)

@@ -29,16 +29,16 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-func dialThrough(t *testing.T, transport http.RoundTripper) *tlog.RekorV1 {
+func dialThrough(t *testing.T, transport http.RoundTripper) *tlog.RekorV1Client {
 	t.Helper()
-	client, err := tlog.NewRekorV1(&url.URL{Scheme: "https", Host: hostname}, &http.Client{Transport: transport})
+	client, err := tlog.NewRekorV1Client(&url.URL{Scheme: "https", Host: hostname}, &http.Client{Transport: transport})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return client
 }
 
-func TestNewRekorV1(t *testing.T) {
+func TestNewRekorV1Client(t *testing.T) {
 	for address, ok := range map[string]bool{
 		"https://rekor.example":      true,
 		"http://127.0.0.1:3000/":     true,
@@ -54,12 +54,12 @@ func TestNewRekorV1(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := tlog.NewRekorV1(base, nil); (err == nil) != ok {
+		if _, err := tlog.NewRekorV1Client(base, nil); (err == nil) != ok {
 			t.Errorf("%q: got error %v", address, err)
 		}
 	}
 	base, _ := url.Parse("ftp://user:secret@rekor.example")
-	if _, err := tlog.NewRekorV1(base, nil); err == nil || strings.Contains(err.Error(), "secret") {
+	if _, err := tlog.NewRekorV1Client(base, nil); err == nil || strings.Contains(err.Error(), "secret") {
 		t.Errorf("the error shows a password: %v", err)
 	}
 }

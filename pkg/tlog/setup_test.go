@@ -23,7 +23,7 @@ const hostname = "rekor.example.test"
 // configured is the identity of l as a cluster's owner would configure it.
 func configured(t testing.TB, l *tlogtest.Log) *tlog.Log {
 	t.Helper()
-	log, err := tlog.NewLog("corp", l.Hostname, l.PublicKey())
+	log, err := tlog.NewLog(tlog.Config{Name: "corp", Version: tlog.RekorV1, Origin: l.Hostname, Key: l.PublicKey()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,13 +46,13 @@ func serve(t testing.TB, l *tlogtest.Log) *tlogtest.Server {
 	return server
 }
 
-func dial(t testing.TB, address string) *tlog.RekorV1 {
+func dial(t testing.TB, address string) *tlog.RekorV1Client {
 	t.Helper()
 	base, err := url.Parse(address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := tlog.NewRekorV1(base, nil)
+	client, err := tlog.NewRekorV1Client(base, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -100,7 +100,7 @@ func (f frozen) Get(_ context.Context, _ types.NamespacedName, into client.Objec
 // checkpointOf returns the checkpoint of a test log at a size.
 func checkpointOf(t *testing.T, log *tlogtest.Log, size int) tlog.Checkpoint {
 	t.Helper()
-	identity, err := tlog.NewLog(logName, log.Hostname, log.PublicKey())
+	identity, err := tlog.NewLog(tlog.Config{Name: logName, Version: tlog.RekorV1, Origin: log.Hostname, Key: log.PublicKey()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func follow(ctx context.Context, h *StatusHistory, log *tlogtest.Log, checkpoint
 		}
 		var stored tlog.Checkpoint
 		if note != nil {
-			identity, err := tlog.NewLog(logName, log.Hostname, log.PublicKey())
+			identity, err := tlog.NewLog(tlog.Config{Name: logName, Version: tlog.RekorV1, Origin: log.Hostname, Key: log.PublicKey()})
 			if err != nil {
 				return err
 			}

@@ -145,7 +145,7 @@ func (l *Logs) newProver(obj *v1alpha1.TransparencyLog, from material) (*tlog.Pr
 	if err != nil {
 		return nil, fmt.Errorf("publicKey: %w", err)
 	}
-	log, err := tlog.NewLog(obj.Name, from.origin, key)
+	log, err := tlog.NewLog(tlog.Config{Name: obj.Name, Version: tlog.RekorV1, Origin: from.origin, Key: key})
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +153,7 @@ func (l *Logs) newProver(obj *v1alpha1.TransparencyLog, from material) (*tlog.Pr
 	if err != nil {
 		return nil, fmt.Errorf("urls[0] is not a URL: %w", err)
 	}
-	rekor, err := tlog.NewRekorV1(base, l.http)
+	rekor, err := tlog.NewRekorV1Client(base, l.http)
 	if err != nil {
 		return nil, err
 	}

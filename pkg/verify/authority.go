@@ -87,7 +87,7 @@ func (a *Authority) validateLogs() error {
 		if l == nil {
 			return errors.New("authority has a log that is not there")
 		}
-		distinct[l.Log().ID()] = true
+		distinct[l.Log().KeyID()] = true
 	}
 	if a.logThreshold() > len(distinct) {
 		return fmt.Errorf("threshold of %d logs cannot be met by %d distinct log keys", a.LogThreshold, len(distinct))

@@ -60,7 +60,7 @@ func replayed(f *testing.F) *tlog.Prover {
 	f.Helper()
 	recorded := tlogtest.NewReplay()
 	recorded.Close()
-	log, err := tlog.NewLog("recorded", recorded.Hostname, recorded.PublicKey)
+	log, err := tlog.NewLog(tlog.Config{Name: "recorded", Version: tlog.RekorV1, Origin: recorded.Hostname, Key: recorded.PublicKey})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func replayed(f *testing.F) *tlog.Prover {
 		}
 		return &http.Response{StatusCode: answer.Status, Body: io.NopCloser(strings.NewReader(answer.Body))}, nil
 	})
-	client, err := tlog.NewRekorV1(&url.URL{Scheme: "http", Host: "recorded"}, &http.Client{Transport: transport})
+	client, err := tlog.NewRekorV1Client(&url.URL{Scheme: "http", Host: "recorded"}, &http.Client{Transport: transport})
 	if err != nil {
 		f.Fatal(err)
 	}

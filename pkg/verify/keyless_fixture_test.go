@@ -107,7 +107,7 @@ func (f *fixture) authority(t testing.TB, unlogged bool) *verify.Authority {
 		return a
 	}
 	for _, instance := range f.root.RekorLogs() {
-		log, err := tlog.NewLog("corp", "rekor.example.test", instance.PublicKey)
+		log, err := tlog.NewLog(tlog.Config{Name: "corp", Version: tlog.RekorV1, Origin: "rekor.example.test", Key: instance.PublicKey})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -22,7 +22,7 @@ func (a *Authority) proveLogged(ctx context.Context, c *candidate, key Key) ([]t
 	var proofs []tlog.Proof
 	var best Verdict
 	for _, l := range a.Logs {
-		if proven[l.Log().ID()] {
+		if proven[l.Log().KeyID()] {
 			continue // a second object for the same key is not a second log
 		}
 		proof, err := proveIn(ctx, l, claim, c.entries)
@@ -30,7 +30,7 @@ func (a *Authority) proveLogged(ctx context.Context, c *candidate, key Key) ([]t
 			best = further(best, verdictOf(err))
 			continue
 		}
-		proven[l.Log().ID()] = true
+		proven[l.Log().KeyID()] = true
 		proofs = append(proofs, proof)
 		if len(proofs) == a.logThreshold() {
 			return proofs, nil

@@ -146,7 +146,7 @@ func TestLogThreshold(t *testing.T) {
 			}
 			distinct := map[[32]byte]bool{}
 			for _, p := range proofsOf(t, verdict) {
-				distinct[p.LogID()] = true
+				distinct[p.KeyID()] = true
 			}
 			if len(distinct) != test.proofs || len(proofsOf(t, verdict)) != test.proofs {
 				t.Errorf("got proofs %v, want %d", proofsOf(t, verdict), test.proofs)

@@ -57,7 +57,7 @@ func recordedAuthority(t testing.TB, publicKey, hashAlgorithm string) *verify.Au
 	}
 	recorded := tlogtest.NewReplay()
 	t.Cleanup(recorded.Close)
-	log, err := tlog.NewLog("recorded", recorded.Hostname, recorded.PublicKey)
+	log, err := tlog.NewLog(tlog.Config{Name: "recorded", Version: tlog.RekorV1, Origin: recorded.Hostname, Key: recorded.PublicKey})
 	if err != nil {
 		t.Fatal(err)
 	}

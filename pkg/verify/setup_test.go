@@ -68,7 +68,7 @@ func keyOf(t testing.TB, signer *verifytest.Signer, hashAlgorithm string) verify
 // proverFor returns a prover for l; a nil server makes one that works offline.
 func proverFor(t testing.TB, name string, l *tlogtest.Log, server *tlogtest.Server, history tlog.History) *tlog.Prover {
 	t.Helper()
-	log, err := tlog.NewLog(name, l.Hostname, l.PublicKey())
+	log, err := tlog.NewLog(tlog.Config{Name: name, Version: tlog.RekorV1, Origin: l.Hostname, Key: l.PublicKey()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,13 +78,13 @@ func proverFor(t testing.TB, name string, l *tlogtest.Log, server *tlogtest.Serv
 	return tlog.NewProver(log, dial(t, server.URL), history)
 }
 
-func dial(t testing.TB, address string) *tlog.RekorV1 {
+func dial(t testing.TB, address string) *tlog.RekorV1Client {
 	t.Helper()
 	base, err := url.Parse(address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := tlog.NewRekorV1(base, nil)
+	client, err := tlog.NewRekorV1Client(base, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func TrustedRootLogs(text []byte) ([]OfflineLog, error) {
 		if err != nil || base.Hostname() == "" {
 			return nil, fmt.Errorf("trusted root: the base URL of the log with ID %s names no host", id)
 		}
-		log, err := tlog.NewLogByKey(base.Hostname(), l.PublicKey)
+		log, err := tlog.NewLog(tlog.Config{Name: base.Hostname(), Version: tlog.RekorV1, KeyOnly: true, Key: l.PublicKey})
 		if err != nil {
 			return nil, fmt.Errorf("trusted root: log %s: %w", base.Hostname(), err)
 		}
@@ -65,7 +65,7 @@ func (r *Resources) OfflineLogs(ctx context.Context) ([]OfflineLog, error) {
 		if err != nil {
 			return nil, fmt.Errorf("TransparencyLog %q: %w", r.Logs[i].Name, err)
 		}
-		log, err := tlog.NewLog(r.Logs[i].Name, spec.Origin, key)
+		log, err := tlog.NewLog(tlog.Config{Name: r.Logs[i].Name, Version: tlog.RekorV1, Origin: spec.Origin, Key: key})
 		if err != nil {
 			return nil, fmt.Errorf("TransparencyLog %q: %w", r.Logs[i].Name, err)
 		}
