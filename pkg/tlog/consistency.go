@@ -41,7 +41,8 @@ func verifyPrefix(ctx context.Context, client consistencyProver, older, newer Ch
 	var failure error
 	for range 2 {
 		hashes, err := client.consistencyProof(ctx, newer.treeID, older.size, newer.size)
-		if err != nil && !errors.Is(err, errRefused) {
+		// A replica that refused may lag behind one that could not be asked.
+		if err != nil && (!errors.Is(err, errRefused) || errors.Is(err, ErrUnavailable)) {
 			return err
 		}
 		if err == nil {

@@ -116,10 +116,7 @@ func FuzzEntryAnswer(f *testing.F) {
 	transport := roundTripper(func(*http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(bytes.NewReader(answer))}, nil
 	})
-	client, err := tlog.NewRekorV1Client(&url.URL{Scheme: "https", Host: hostname}, &http.Client{Transport: transport})
-	if err != nil {
-		f.Fatal(err)
-	}
+	client := dialAt(f, &http.Client{Transport: transport}, &url.URL{Scheme: "https", Host: hostname})
 	f.Fuzz(func(t *testing.T, text []byte) {
 		answer = text
 		for _, e := range entries {

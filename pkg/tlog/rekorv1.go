@@ -10,51 +10,24 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 )
 
-const (
-	// maxResponseBytes bounds any answer of a log. The largest legitimate one
-	// is an entry whose attestation the log stores and sends along.
-	maxResponseBytes = 4 << 20
-	// requestTimeout bounds one request, so that a log that stalls leaves time
-	// to say so inside an admission request's deadline.
-	requestTimeout = 5 * time.Second
-)
+// maxResponseBytes bounds any answer of a log. The largest legitimate one is an
+// entry whose attestation the log stores and sends along.
+const maxResponseBytes = 4 << 20
 
-// RekorV1Client reads from one Rekor v1 server. Nothing that it returns is verified:
-// its answers are the claims of whoever sits at that address.
-type RekorV1Client struct {
-	base *url.URL
-	http *http.Client
-}
+// RekorV1Client reads from a Rekor v1 log. Nothing that it returns is verified: its
+// answers are the claims of whoever sits at that address.
+type RekorV1Client struct{ endpoints *Endpoints }
 
-// NewRekorV1Client returns a client for the server at base, such as
-// https://rekor.example. A nil client gives one with Go's defaults. Redirects to
-// another host are refused: the log's owner named this one.
-func NewRekorV1Client(base *url.URL, client *http.Client) (*RekorV1Client, error) {
-	if (base.Scheme != "https" && base.Scheme != "http") || base.Host == "" {
-		return nil, fmt.Errorf("URL %q is not an http or https address", base.Redacted())
-	}
-	if client == nil {
-		client = &http.Client{}
-	}
-	own := *client
-	own.CheckRedirect = func(next *http.Request, via []*http.Request) error {
-		if next.URL.Host != base.Host || next.URL.Scheme != base.Scheme {
-			return fmt.Errorf("redirect to another host %q refused", next.URL.Host)
-		}
-		if len(via) >= 3 {
-			return errors.New("too many redirects")
-		}
-		return nil
-	}
-	return &RekorV1Client{base: base, http: &own}, nil
+// NewRekorV1Client returns a client for the log that answers at endpoints, whose base
+// URLs are such as https://rekor.example, without /api.
+func NewRekorV1Client(endpoints *Endpoints) *RekorV1Client {
+	return &RekorV1Client{endpoints: endpoints}
 }
 
 // maxShards bounds the trees of one log.
@@ -62,24 +35,26 @@ const maxShards = 64
 
 // trees implements Client.
 func (r *RekorV1Client) trees(ctx context.Context) ([][]byte, error) {
-	type tree struct {
-		SignedTreeHead string `json:"signedTreeHead"`
-	}
-	var info struct {
-		tree
-		InactiveShards []tree `json:"inactiveShards"`
-	}
-	if err := r.get(ctx, "api/v1/log", nil, &info); err != nil {
-		return nil, err
-	}
-	if len(info.InactiveShards) > maxShards {
-		return nil, fmt.Errorf("%w: the log says that it has %d inactive trees", ErrLimit, len(info.InactiveShards))
-	}
-	notes := [][]byte{[]byte(info.SignedTreeHead)}
-	for _, shard := range info.InactiveShards {
-		notes = append(notes, []byte(shard.SignedTreeHead))
-	}
-	return notes, nil
+	return ask(ctx, r.endpoints, "api/v1/log", nil, func(info logInfo) ([][]byte, error) {
+		if len(info.InactiveShards) > maxShards {
+			return nil, fmt.Errorf("%w: the log says that it has %d inactive trees", ErrLimit, len(info.InactiveShards))
+		}
+		notes := [][]byte{[]byte(info.SignedTreeHead)}
+		for _, shard := range info.InactiveShards {
+			notes = append(notes, []byte(shard.SignedTreeHead))
+		}
+		return notes, nil
+	})
+}
+
+// logInfo is the answer to GET /api/v1/log.
+type logInfo struct {
+	treeInfo
+	InactiveShards []treeInfo `json:"inactiveShards"`
+}
+
+type treeInfo struct {
+	SignedTreeHead string `json:"signedTreeHead"`
 }
 
 // latest implements Client.
@@ -91,7 +66,7 @@ func (r *RekorV1Client) latest(ctx context.Context) ([]byte, error) {
 	return notes[0], nil
 }
 
-// consistencyProof implements consistencyProver.
+// consistencyProof implements Client.
 func (r *RekorV1Client) consistencyProof(ctx context.Context, treeID int64, first, last uint64) ([][]byte, error) {
 	query := url.Values{
 		"firstSize": {strconv.FormatUint(first, 10)},
@@ -100,33 +75,23 @@ func (r *RekorV1Client) consistencyProof(ctx context.Context, treeID int64, firs
 	}
 	// The answer's rootHash is of the latest tree, not of lastSize: it says
 	// nothing here.
-	var answer struct {
+	type answer struct {
 		Hashes []string `json:"hashes"`
 	}
-	if err := r.get(ctx, "api/v1/log/proof", query, &answer); err != nil {
-		return nil, err
-	}
-	return decodeHashes(answer.Hashes, maxConsistencyHashes)
+	return ask(ctx, r.endpoints, "api/v1/log/proof", query, func(a answer) ([][]byte, error) {
+		return decodeHashes(a.Hashes, maxConsistencyHashes)
+	})
 }
 
 // entry implements Client, in whichever shard the entry is.
 func (r *RekorV1Client) entry(ctx context.Context, leaf [32]byte) (*Entry, error) {
 	uuid := hex.EncodeToString(leaf[:])
-	var answer map[string]struct {
-		Body           string `json:"body"`
-		IntegratedTime int64  `json:"integratedTime"`
-		LogID          string `json:"logID"`
-		LogIndex       int64  `json:"logIndex"`
-		Verification   struct {
-			InclusionProof *struct {
-				Checkpoint string   `json:"checkpoint"`
-				Hashes     []string `json:"hashes"`
-				LogIndex   int64    `json:"logIndex"`
-			} `json:"inclusionProof"`
-			SignedEntryTimestamp []byte `json:"signedEntryTimestamp"`
-		} `json:"verification"`
+	entry, err := ask(ctx, r.endpoints, "api/v1/log/entries/"+uuid, nil, func(a entryAnswer) (*Entry, error) {
+		return a.entry(uuid)
+	})
+	if err == nil {
+		return entry, nil
 	}
-	err := r.get(ctx, "api/v1/log/entries/"+uuid, nil, &answer)
 	var status *statusError
 	if errors.As(err, &status) && status.code == http.StatusNotFound {
 		return nil, fmt.Errorf("%w: it has no entry %s", ErrNotLogged, uuid)
@@ -135,13 +100,31 @@ func (r *RekorV1Client) entry(ctx context.Context, leaf [32]byte) (*Entry, error
 		// A refusal of the question says nothing about the entry.
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	if err != nil {
-		return nil, err
+	return nil, err
+}
+
+// entryAnswer is the answer to GET /api/v1/log/entries/{uuid}.
+type entryAnswer map[string]struct {
+	Body           string `json:"body"`
+	IntegratedTime int64  `json:"integratedTime"`
+	LogID          string `json:"logID"`
+	LogIndex       int64  `json:"logIndex"`
+	Verification   struct {
+		InclusionProof *struct {
+			Checkpoint string   `json:"checkpoint"`
+			Hashes     []string `json:"hashes"`
+			LogIndex   int64    `json:"logIndex"`
+		} `json:"inclusionProof"`
+		SignedEntryTimestamp []byte `json:"signedEntryTimestamp"`
+	} `json:"verification"`
+}
+
+// entry returns the one entry of the answer, whose leaf hash the log says is uuid.
+func (a entryAnswer) entry(uuid string) (*Entry, error) {
+	if len(a) != 1 {
+		return nil, fmt.Errorf("%w: the log answered with %d entries for one leaf hash", ErrEntryMismatch, len(a))
 	}
-	if len(answer) != 1 {
-		return nil, fmt.Errorf("%w: the log answered with %d entries for one leaf hash", ErrEntryMismatch, len(answer))
-	}
-	for id, e := range answer {
+	for id, e := range a {
 		// An entry ID is 16 hex digits of tree ID and the leaf hash.
 		if !strings.HasSuffix(id, uuid) {
 			return nil, fmt.Errorf("%w: the log answered with entry %.80q for leaf hash %s", ErrEntryMismatch, id, uuid)
@@ -177,57 +160,22 @@ func (r *RekorV1Client) entry(ctx context.Context, leaf [32]byte) (*Entry, error
 	panic("unreachable: the answer has one entry")
 }
 
-// statusError is an answer of the log that is not a success.
-type statusError struct {
-	path string
-	code int
-}
-
-func (e *statusError) Error() string {
-	return fmt.Sprintf("GET %s: HTTP status %d", e.path, e.code)
-}
-
-// Unwrap tells a refusal from an outage: what a server could not do, or could
-// not do now, is no statement about the log's content.
-func (e *statusError) Unwrap() error {
-	switch e.code {
-	case http.StatusBadRequest, http.StatusNotFound, http.StatusUnprocessableEntity:
-		return errRefused
-	default:
-		return ErrUnavailable
-	}
-}
-
-// get decodes the JSON answer to a GET request into answer.
-func (r *RekorV1Client) get(ctx context.Context, path string, query url.Values, answer any) error {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	target := r.base.JoinPath(path)
-	target.RawQuery = query.Encode()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), http.NoBody)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	req.Header.Set("Accept", "application/json")
-	resp, err := r.http.Do(req)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != http.StatusOK {
-		return &statusError{path: target.Path, code: resp.StatusCode}
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxResponseBytes+1))
-	if err != nil {
-		return fmt.Errorf("%w: GET %s: %w", ErrUnavailable, target.Path, err)
-	}
-	if len(body) > maxResponseBytes {
-		return fmt.Errorf("%w: GET %s: the answer is longer than %d bytes", ErrLimit, target.Path, maxResponseBytes)
-	}
-	if err := json.Unmarshal(body, answer); err != nil {
-		return fmt.Errorf("%w: GET %s: the answer is not what a Rekor v1 log says", ErrUnavailable, target.Path)
-	}
-	return nil
+// ask returns what parse makes of the first JSON answer that it accepts.
+func ask[A, R any](ctx context.Context, endpoints *Endpoints, path string, query url.Values, parse func(A) (R, error)) (R, error) {
+	var result R
+	q := question{path: path, query: query, maxBytes: maxResponseBytes}
+	err := endpoints.get(ctx, q, func(body []byte) error {
+		var answer A // of this replica: nothing of another's half answer is in it
+		if err := json.Unmarshal(body, &answer); err != nil {
+			return fmt.Errorf("%w: GET %s: the answer is not what a Rekor v1 log says", ErrUnavailable, path)
+		}
+		parsed, err := parse(answer)
+		if err == nil {
+			result = parsed
+		}
+		return err
+	})
+	return result, err
 }
 
 // decodeHashes decodes at most limit hexadecimal hashes.

@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -31,14 +32,10 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 
 func dialThrough(t *testing.T, transport http.RoundTripper) *tlog.RekorV1Client {
 	t.Helper()
-	client, err := tlog.NewRekorV1Client(&url.URL{Scheme: "https", Host: hostname}, &http.Client{Transport: transport})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return client
+	return dialAt(t, &http.Client{Transport: transport}, &url.URL{Scheme: "https", Host: hostname})
 }
 
-func TestNewRekorV1Client(t *testing.T) {
+func TestNewEndpoints(t *testing.T) {
 	for address, ok := range map[string]bool{
 		"https://rekor.example":      true,
 		"http://127.0.0.1:3000/":     true,
@@ -54,13 +51,19 @@ func TestNewRekorV1Client(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := tlog.NewRekorV1Client(base, nil); (err == nil) != ok {
+		if _, err := tlog.NewEndpoints(tlog.EndpointsConfig{URLs: []*url.URL{base}}); (err == nil) != ok {
 			t.Errorf("%q: got error %v", address, err)
 		}
 	}
 	base, _ := url.Parse("ftp://user:secret@rekor.example")
-	if _, err := tlog.NewRekorV1Client(base, nil); err == nil || strings.Contains(err.Error(), "secret") {
+	if _, err := tlog.NewEndpoints(tlog.EndpointsConfig{URLs: []*url.URL{base}}); err == nil || strings.Contains(err.Error(), "secret") {
 		t.Errorf("the error shows a password: %v", err)
+	}
+	base, _ = url.Parse("https://rekor.example")
+	for n, ok := range map[int]bool{0: false, 1: true, 8: true, 9: false} {
+		if _, err := tlog.NewEndpoints(tlog.EndpointsConfig{URLs: slices.Repeat([]*url.URL{base}, n)}); (err == nil) != ok {
+			t.Errorf("%d addresses: got error %v", n, err)
+		}
 	}
 }
 

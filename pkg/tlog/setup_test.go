@@ -52,11 +52,17 @@ func dial(t testing.TB, address string) *tlog.RekorV1Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := tlog.NewRekorV1Client(base, nil)
+	return dialAt(t, nil, base)
+}
+
+// dialAt returns a client that asks the replicas at bases.
+func dialAt(t testing.TB, client *http.Client, bases ...*url.URL) *tlog.RekorV1Client {
+	t.Helper()
+	endpoints, err := tlog.NewEndpoints(tlog.EndpointsConfig{URLs: bases, Client: client})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return client
+	return tlog.NewRekorV1Client(endpoints)
 }
 
 // online returns a prover for l that asks server and keeps to history.

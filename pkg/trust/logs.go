@@ -153,11 +153,11 @@ func (l *Logs) newProver(obj *v1alpha1.TransparencyLog, from material) (*tlog.Pr
 	if err != nil {
 		return nil, fmt.Errorf("urls[0] is not a URL: %w", err)
 	}
-	rekor, err := tlog.NewRekorV1Client(base, l.http)
+	endpoints, err := tlog.NewEndpoints(tlog.EndpointsConfig{URLs: []*url.URL{base}, Client: l.http})
 	if err != nil {
 		return nil, err
 	}
-	return tlog.NewProver(log, rekor, l.history(obj)), nil
+	return tlog.NewProver(log, tlog.NewRekorV1Client(endpoints), l.history(obj)), nil
 }
 
 // Delete forgets the log of that name.

@@ -71,11 +71,13 @@ func replayed(f *testing.F) *tlog.Prover {
 		}
 		return &http.Response{StatusCode: answer.Status, Body: io.NopCloser(strings.NewReader(answer.Body))}, nil
 	})
-	client, err := tlog.NewRekorV1Client(&url.URL{Scheme: "http", Host: "recorded"}, &http.Client{Transport: transport})
+	endpoints, err := tlog.NewEndpoints(tlog.EndpointsConfig{
+		URLs: []*url.URL{{Scheme: "http", Host: "recorded"}}, Client: &http.Client{Transport: transport},
+	})
 	if err != nil {
 		f.Fatal(err)
 	}
-	return tlog.NewProver(log, client, tlog.NewMemoryHistory())
+	return tlog.NewProver(log, tlog.NewRekorV1Client(endpoints), tlog.NewMemoryHistory())
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)

@@ -84,11 +84,11 @@ func dial(t testing.TB, address string) *tlog.RekorV1Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := tlog.NewRekorV1Client(base, nil)
+	endpoints, err := tlog.NewEndpoints(tlog.EndpointsConfig{URLs: []*url.URL{base}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return client
+	return tlog.NewRekorV1Client(endpoints)
 }
 
 // legacy is a logged legacy signature of imageA.
