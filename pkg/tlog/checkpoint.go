@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -37,6 +38,8 @@ type Checkpoint struct {
 	size   uint64
 	root   [sha256.Size]byte
 	note   string
+	// witnessing is nil where no witness is asked for.
+	witnessing *witnessing
 }
 
 // Origin is the first line: the host name and, for a Rekor v1 shard, its tree ID.
@@ -49,7 +52,8 @@ func (c Checkpoint) Size() uint64 { return c.size }
 // Root is the root hash of the tree of that size.
 func (c Checkpoint) Root() [sha256.Size]byte { return c.root }
 
-// Note is the signed note, byte for byte as it was verified.
+// Note is the signed note, with the signature lines that were verified and without
+// those of strangers: nobody but the log and its witnesses gets anything stored.
 func (c Checkpoint) Note() string { return c.note }
 
 // String says origin, size and root on one line.
@@ -61,9 +65,11 @@ var errMalformedCheckpoint = errors.New("malformed checkpoint")
 
 // VerifyCheckpoint parses a signed note strictly and verifies it under the log's
 // key. It accepts exactly the three lines of a checkpoint, in their canonical
-// form, whose origin is this log's host name and, for Rekor v1, a tree ID; signature
-// lines of other keys (witnesses) are passed over. Every error wraps ErrCheckpoint, or
-// ErrLimit for a note that is too long.
+// form, whose origin is this log's host name and, for Rekor v1, a tree ID. Signature
+// lines of witnesses that the log's policy knows must verify, too: whether they are
+// enough is what Quorum says. Lines of other keys are passed over. Every error wraps
+// ErrCheckpoint, or ErrLimit for a note that is too long, or ErrKeyValidity when the
+// log's key is not valid yet.
 func (l *Log) VerifyCheckpoint(signed []byte) (Checkpoint, error) {
 	checkpoint, err := l.open(signed)
 	if err != nil {
@@ -81,6 +87,9 @@ func (l *Log) open(signed []byte) (Checkpoint, error) {
 	if len(signed) > maxNoteBytes {
 		return Checkpoint{}, fmt.Errorf("%w: checkpoint is longer than %d bytes", ErrLimit, maxNoteBytes)
 	}
+	if err := l.checkBegun(); err != nil {
+		return Checkpoint{}, err
+	}
 	n, err := note.Open(signed, noteKeys{l})
 	if err != nil {
 		return Checkpoint{}, fmt.Errorf("%w: %w", ErrCheckpoint, noteError(err, l))
@@ -95,24 +104,47 @@ func (l *Log) open(signed []byte) (Checkpoint, error) {
 	if string(body.Marshal()) != n.Text || len(body.Hash) != sha256.Size {
 		return Checkpoint{}, fmt.Errorf("%w: %w", ErrCheckpoint, errMalformedCheckpoint)
 	}
+	// A note that witnesses alone have signed is not the log's.
+	own := slices.IndexFunc(n.Sigs, func(s note.Signature) bool { return l.signed(s.Name, s.Hash) })
+	if own < 0 {
+		return Checkpoint{}, fmt.Errorf("%w: %w", ErrCheckpoint, noteError(&note.UnverifiedNoteError{}, l))
+	}
 	// The name of the key that signed is the log's own, or all that is known of it.
 	var treeID int64
 	switch l.version {
 	case RekorV1:
-		treeID, err = l.treeID(body.Origin, n.Sigs[0].Name)
+		treeID, err = l.treeID(body.Origin, n.Sigs[own].Name)
 	default:
 		err = l.checkOrigin(body.Origin)
+	}
+	if err == nil {
+		err = l.checkTree(body.Origin)
 	}
 	if err != nil {
 		return Checkpoint{}, fmt.Errorf("%w: %w", ErrCheckpoint, err)
 	}
-	return Checkpoint{
+	checkpoint := Checkpoint{
 		origin: body.Origin,
 		treeID: treeID,
 		size:   body.Size,
 		root:   [sha256.Size]byte(body.Hash),
-		note:   string(signed),
-	}, nil
+		note:   verifiedNote(n),
+	}
+	if l.witnesses != nil {
+		checkpoint.witnessing = l.witnesses.judge(n.Sigs, l.implausible)
+	}
+	return checkpoint, nil
+}
+
+// verifiedNote writes n without the signatures that nobody verified: another key that is
+// trusted one day might find a wrong one among them, in what was stored long before.
+func verifiedNote(n *note.Note) string {
+	var signed strings.Builder
+	signed.WriteString(n.Text + "\n")
+	for _, s := range n.Sigs {
+		fmt.Fprintf(&signed, "— %s %s\n", s.Name, s.Base64)
+	}
+	return signed.String()
 }
 
 // treeID returns the tree ID in origin, which must be "<host name> - <decimal>".
@@ -143,6 +175,8 @@ func noteError(err error, l *Log) error {
 	switch {
 	case errors.As(err, &unverified):
 		return fmt.Errorf("no signature by the key of log %q", l.name)
+	case errors.As(err, &invalid) && l.witness(invalid.Name, invalid.Hash) != nil:
+		return fmt.Errorf("the cosignature by witness %q does not verify", l.witness(invalid.Name, invalid.Hash).name)
 	case errors.As(err, &invalid):
 		return fmt.Errorf("the signature by the key of log %q does not verify", l.name)
 	default:

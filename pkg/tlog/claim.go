@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"time"
 )
 
 // Claim is what an entry must say: that this signature, by this key or
@@ -24,6 +25,16 @@ type Claim struct {
 	// holes counts the bytes between prefix and suffix that the signature does
 	// not determine: the 64 hex digits of a DSSE entry's envelope hash.
 	hole int
+	// stamped are the times at which somebody else than the log saw the signature.
+	stamped []time.Time
+}
+
+// StampedAt returns the claim with the times at which timestamp authorities saw its
+// signature, as was verified: a log whose key has a validity is asked to have been
+// valid at one of them.
+func (c Claim) StampedAt(times []time.Time) Claim {
+	c.stamped = times
+	return c
 }
 
 // hashNames are Rekor's names of the hash algorithms of a hashedrekord 0.0.1.

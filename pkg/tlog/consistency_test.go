@@ -6,7 +6,7 @@ package tlog_test
 import (
 	"bytes"
 	"errors"
-	"math/bits"
+	"fmt"
 	"net/http"
 	"slices"
 	"sync/atomic"
@@ -109,12 +109,12 @@ func TestForkAtEveryDepth(t *testing.T) {
 		_, err := tlog.NewProver(log, client, history).Poll(t.Context())
 		checkFork(t, "larger", depth, err, history, true)
 
-		// A smaller one: of the first entry that differs. Only where the size is
-		// a power of two does no proof lead to a root at that size.
+		// A smaller one: of the first entry that differs. Only of one or two entries
+		// does no proof lead to a root at that size.
 		server.Show(l, 0)
 		history = seeded(l, size)
 		_, err = proveBody(t, tlog.NewProver(log, client, history), fork, depth, depth+1)
-		checkFork(t, "smaller", depth, err, history, bits.OnesCount(uint(depth+1)) > 1)
+		checkFork(t, "smaller", depth, err, history, depth+1 > 2)
 	}
 }
 
@@ -145,18 +145,84 @@ func checkFork(t *testing.T, which string, depth int, err error, history tlog.Hi
 	}
 }
 
-// TestForkFromAPowerOfTwo: such a fork is refused, but no proof can be evidence of
-// it, since the proof takes the older root for granted.
+// TestForkFromAPowerOfTwo: the proof between the two checkpoints takes the older root
+// for granted, so it is another proof that is the evidence.
 func TestForkFromAPowerOfTwo(t *testing.T) {
-	l, _ := logged(t, 512)
-	for _, depth := range []int{0, 1, 255, 256, 257, 511} {
-		fork := l.Fork(depth)
-		fork.Grow(1000 - depth)
-		history := seeded(l, 512)
+	for power := 4; power <= 512; power *= 2 {
+		l, _ := logged(t, power)
+		for _, depth := range []int{0, 1, power / 2, power/2 + 1, power - 1} {
+			for _, size := range []int{power + 1, power + 2, 2*power - 1, 2 * power, 2*power + 1, 1000} {
+				if size <= power {
+					continue
+				}
+				fork := l.Fork(depth)
+				fork.Grow(size - depth)
+				history := seeded(l, power)
+				_, err := online(t, l, serve(t, fork), history).Poll(t.Context())
+				checkFork(t, fmt.Sprintf("%d to %d", power, size), depth, err, history, true)
+			}
+		}
+	}
+}
+
+// TestForkFromAPowerOfTwoIsNotGuessed: whatever the log answers to the question for the
+// evidence, it is the evidence or nothing.
+func TestForkFromAPowerOfTwoIsNotGuessed(t *testing.T) {
+	l, _ := logged(t, 21)
+	fork := l.Fork(15)
+	fork.Grow(6)
+	older, newer := checkpointOf(t, l, 16), checkpointOf(t, fork, 21)
+	proof := fork.Consistency(15, 21)
+	if !tlog.ProvesOtherPowerOfTwo(older, newer, proof) {
+		t.Fatal("the proof that proves it does not")
+	}
+	for name, test := range map[string]struct {
+		older, newer tlog.Checkpoint
+		hashes       [][]byte
+	}{
+		"no hashes":                           {older, newer, nil},
+		"the proof of the tree that is right": {checkpointOf(t, l, 16), checkpointOf(t, l, 21), l.Consistency(15, 21)},
+		"a proof that leads to another root":  {older, newer, l.Consistency(15, 21)},
+		"a proof from the size itself":        {older, newer, fork.Consistency(16, 21)},
+		"a proof to the size itself":          {older, newer, fork.Consistency(15, 16)},
+		"a proof from two entries less":       {older, newer, fork.Consistency(14, 21)},
+		"one hash less":                       {older, newer, proof[:len(proof)-1]},
+		"one hash more":                       {older, newer, append(slices.Clone(proof), proof[0])},
+		"a hash of 31 bytes":                  {older, newer, append([][]byte{proof[0][:31]}, proof[1:]...)},
+		"10,000 hashes":                       {older, newer, make([][]byte, 10_000)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if tlog.ProvesOtherPowerOfTwo(test.older, test.newer, test.hashes) {
+				t.Error("it accuses the log")
+			}
+		})
+	}
+	t.Run("any bit of any hash changed", func(t *testing.T) {
+		for i := range proof {
+			for bit := range 256 {
+				hashes := slices.Clone(proof)
+				hashes[i] = bytes.Clone(proof[i])
+				hashes[i][bit/8] ^= 1 << (bit % 8)
+				if tlog.ProvesOtherPowerOfTwo(older, newer, hashes) {
+					t.Fatalf("bit %d of hash %d: it accuses the log", bit, i)
+				}
+			}
+		}
+	})
+}
+
+// TestForkFromOneOrTwoEntries: there is no size below from which a proof would show it,
+// so such a fork is refused and leaves no evidence.
+func TestForkFromOneOrTwoEntries(t *testing.T) {
+	for _, size := range []int{1, 2} {
+		l, _ := logged(t, size)
+		fork := l.Fork(size - 1)
+		fork.Grow(10)
+		history := seeded(l, size)
 		_, err := online(t, l, serve(t, fork), history).Poll(t.Context())
-		checkFork(t, "larger", depth, err, history, false)
-		if got := storedSize(t, l, history); got != 512 {
-			t.Errorf("fork at %d: stored size is %d", depth, got)
+		checkFork(t, "larger", size, err, history, false)
+		if got := storedSize(t, l, history); got != uint64(size) {
+			t.Errorf("stored size is %d, want %d", got, size)
 		}
 	}
 }

@@ -23,6 +23,13 @@ var (
 	// ErrInconsistent: the checkpoint contradicts, or cannot be shown to
 	// extend or precede, what was seen of the log before.
 	ErrInconsistent = errors.New("checkpoint is inconsistent with the log's history")
+	// ErrEntryTime: the entry is of a time at which the log's key was not valid.
+	ErrEntryTime = errors.New("entry is not of the time of the log's key")
+	// ErrKeyValidity: the log's key is not valid yet, or not any more, and what it
+	// signed was not seen before.
+	ErrKeyValidity = errors.New("checkpoint is signed outside of the validity of the log's key")
+	// ErrWitnessQuorum: too few witnesses have cosigned the log's checkpoint.
+	ErrWitnessQuorum = errors.New("witness quorum not met")
 	// ErrSignedEntryTimestamp: a signed entry timestamp is present and wrong.
 	ErrSignedEntryTimestamp = errors.New("signed entry timestamp is invalid")
 	// ErrUnavailable: the log, or the store of its history, did not answer.

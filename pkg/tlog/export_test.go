@@ -37,6 +37,10 @@ func CheckConsistency(older, newer Checkpoint, hashes [][]byte) error {
 	return checkConsistency(older, newer, hashes)
 }
 
+func ProvesOtherPowerOfTwo(older, newer Checkpoint, hashes [][]byte) bool {
+	return provesOtherPowerOfTwo(older, newer, hashes)
+}
+
 func (r *RekorV1Client) Entry(ctx context.Context, leaf [32]byte) (*Entry, error) {
 	return r.entry(ctx, leaf)
 }

@@ -13,9 +13,14 @@ type History interface {
 	// *InconsistencyError when an inconsistency has been recorded for the log,
 	// and an error that wraps ErrUnavailable when the store does not answer.
 	Latest(ctx context.Context, origin string) (note []byte, version string, err error)
+	// Witnessed returns the largest stored note for origin that witnesses have
+	// cosigned as the log's policy asks, or nil. Its errors are those of Latest.
+	Witnessed(ctx context.Context, origin string) (note []byte, err error)
 	// Advance replaces the note stored for the checkpoint's origin, if the
 	// version is still the one that Latest returned. It returns ErrConflict
-	// when somebody else was faster: read again, verify again.
+	// when somebody else was faster: read again, verify again. A checkpoint of the
+	// same size and root replaces the note, too: witnesses have cosigned it since.
+	// One that IsWitnessed is also what Witnessed returns from then on.
 	Advance(ctx context.Context, next Checkpoint, version string) error
 	// Accuse records a proven inconsistency: two notes, both signed by the
 	// log, that cannot both be true.

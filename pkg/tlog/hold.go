@@ -36,11 +36,17 @@ func (p *Prover) holdEmpty(ctx context.Context, empty Checkpoint) error {
 
 // hold returns nil when checkpoint belongs to the one history that this cluster
 // has seen of the log, and stores it there if it is the largest so far.
-func (p *Prover) hold(ctx context.Context, checkpoint Checkpoint) error {
-	key := fmt.Sprintf("checkpoint %s %d %x", checkpoint.origin, checkpoint.size, checkpoint.root)
+//
+// timed says that the checkpoint counts although the log's key is not valid any more,
+// because of when the entry is from that it is shown for.
+func (p *Prover) hold(ctx context.Context, checkpoint Checkpoint, timed bool) error {
+	epoch := p.currentEpoch()
+	// A cosigned note counts for more, so it does not travel with one that is not.
+	timed = timed || checkpoint.IsWitnessed() || !p.log.isClosed()
+	key := fmt.Sprintf("checkpoint %s %d %x %t %t", checkpoint.origin, checkpoint.size, checkpoint.root, timed, checkpoint.IsWitnessed())
 	_, err := join(ctx, &p.flights, key, func(ctx context.Context) (struct{}, error) {
 		for range maxRaces {
-			err := p.compareAndSwap(ctx, checkpoint)
+			err := p.compareAndSwap(ctx, checkpoint, timed)
 			if err == nil {
 				p.see(checkpoint)
 			}
@@ -50,6 +56,9 @@ func (p *Prover) hold(ctx context.Context, checkpoint Checkpoint) error {
 		}
 		return struct{}{}, fmt.Errorf("%w: its stored checkpoint keeps changing", ErrUnavailable)
 	})
+	if err == nil {
+		p.markWitnessed(epoch, checkpoint)
+	}
 	return err
 }
 
@@ -69,10 +78,13 @@ func (p *Prover) see(checkpoint Checkpoint) {
 // Only what the store holds, or held, is remembered: a larger checkpoint that was
 // shown to extend the stored one and then lost the race to be stored may be a
 // fork of the one that won.
-func (p *Prover) compareAndSwap(ctx context.Context, checkpoint Checkpoint) error {
+func (p *Prover) compareAndSwap(ctx context.Context, checkpoint Checkpoint, timed bool) error {
 	signed, version, err := p.latest(ctx, checkpoint.origin)
 	if err != nil {
 		return err
+	}
+	if signed == nil && !timed {
+		return p.log.closedError(checkpoint)
 	}
 	if signed == nil {
 		return p.firstContact(ctx, checkpoint, version)
@@ -84,12 +96,20 @@ func (p *Prover) compareAndSwap(ctx context.Context, checkpoint Checkpoint) erro
 	if stored.origin != checkpoint.origin {
 		return fmt.Errorf("%w: the checkpoint stored for %q is of %q", ErrInconsistent, checkpoint.origin, stored.origin)
 	}
+	if err := p.anchor(ctx, stored, checkpoint); err != nil {
+		return err
+	}
 	switch {
 	case checkpoint.size == stored.size && checkpoint.root != stored.root:
 		return p.accuse(ctx, &InconsistencyError{A: stored, B: checkpoint})
+	case checkpoint.size == stored.size && checkpoint.IsWitnessed() && !stored.IsWitnessed():
+		return p.advance(ctx, checkpoint, version)
 	case checkpoint.size > stored.size:
 		if err := p.showPrefix(ctx, stored, checkpoint); err != nil {
 			return err
+		}
+		if !timed {
+			return p.log.closedError(checkpoint)
 		}
 		return p.advance(ctx, checkpoint, version)
 	case checkpoint.size < stored.size && !p.prefixes.Contains(prefixOf(checkpoint)):
@@ -111,26 +131,40 @@ func (p *Prover) compareAndSwap(ctx context.Context, checkpoint Checkpoint) erro
 // Without a log to ask there is only checkpoint to go by.
 func (p *Prover) firstContact(ctx context.Context, checkpoint Checkpoint, version string) error {
 	if p.client == nil {
+		if err := p.requirePin(ctx, checkpoint); err != nil {
+			return err
+		}
 		return p.advance(ctx, checkpoint, version)
 	}
-	notes, err := p.client.trees(ctx)
-	if errors.Is(err, errRefused) {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
+	shown, err := p.shown(ctx, checkpoint.origin)
 	if err != nil {
 		return err
 	}
-	for _, note := range notes {
-		shown, err := p.log.VerifyCheckpoint(note)
-		if err != nil || shown.origin != checkpoint.origin {
-			continue
-		}
-		if err := p.advance(ctx, shown, version); err != nil {
-			return err
-		}
-		return ErrConflict // the store has changed: compare again
+	if err := p.requirePin(ctx, shown); err != nil {
+		return err
 	}
-	return fmt.Errorf("%w: the log does not know of a tree %q", ErrInconsistent, checkpoint.origin)
+	if err := p.advance(ctx, shown, version); err != nil {
+		return err
+	}
+	return ErrConflict // the store has changed: compare again
+}
+
+// shown is the checkpoint of a tree that the log itself shows now. It is not held
+// against the history yet. That the log does not list the tree is ErrInconsistent.
+func (p *Prover) shown(ctx context.Context, origin string) (Checkpoint, error) {
+	notes, err := p.client.trees(ctx)
+	if errors.Is(err, errRefused) {
+		return Checkpoint{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	for _, note := range notes {
+		if shown, err := p.log.VerifyCheckpoint(note); err == nil && shown.origin == origin {
+			return shown, nil
+		}
+	}
+	return Checkpoint{}, fmt.Errorf("%w: the log does not know of a tree %q", ErrInconsistent, origin)
 }
 
 // latest is History.Latest. What this Prover remembers was shown by a log that was
@@ -166,6 +200,11 @@ func (p *Prover) forget() {
 	p.proofs.Purge()
 	p.prefixes.Purge()
 	p.largest.Store(nil)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.epoch++
+	clear(p.witnessed)
+	clear(p.anchored)
 }
 
 // verifyStored is Log.VerifyCheckpoint, once for a note.

@@ -74,6 +74,13 @@ type Config struct {
 	KeyOnly bool
 	// Key is ECDSA, RSA or Ed25519.
 	Key crypto.PublicKey
+	// Validity is when the key may sign.
+	Validity Validity
+	// Trees are the trees that count, and what is known of them. None: all that the log
+	// lists count, and are trusted on first use.
+	Trees []Tree
+	// Witnesses says who must have cosigned a checkpoint. Nil asks for nobody.
+	Witnesses *WitnessPolicy
 }
 
 // Log is the identity of one configured log: what it is called here and in its
@@ -86,13 +93,18 @@ type Log struct {
 	id       [sha256.Size]byte
 	keyID    [sha256.Size]byte
 	verifier signature.Verifier
+	validity Validity
+	// trees holds the pins by origin, nil for a tree without; nil where all trees count.
+	trees map[string]*Pin
+	// witnesses is nil where no witness is asked for.
+	witnesses *WitnessPolicy
 }
 
 // NewLog returns the log that config describes, or an error that says what is wrong
 // with the description.
 func NewLog(config Config) (*Log, error) {
-	l := &Log{name: config.Name, version: config.Version, origin: config.Origin}
-	if err := config.checkOrigin(); err != nil {
+	l := &Log{name: config.Name, version: config.Version, origin: config.Origin, validity: config.Validity}
+	if err := errors.Join(config.checkOrigin(), config.Validity.check()); err != nil {
 		return nil, err
 	}
 	if config.Key == nil {
@@ -117,7 +129,31 @@ func NewLog(config Config) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("public key: %w", err)
 	}
+	if err := l.setTrees(config.Trees); err != nil {
+		return nil, err
+	}
+	if err := l.setWitnesses(config.Witnesses, config.Key, spki); err != nil {
+		return nil, fmt.Errorf("witnesses: %w", err)
+	}
 	return l, nil
+}
+
+// setWitnesses takes a policy that can be one for this log.
+func (l *Log) setWitnesses(policy *WitnessPolicy, key crypto.PublicKey, spki []byte) error {
+	if policy == nil {
+		return nil
+	}
+	own := policyKey{name: l.origin, hash: noteKey{log: l}.KeyHash(), public: string(spki)}
+	if raw, ok := key.(ed25519.PublicKey); ok {
+		own.public = string(raw)
+	}
+	if err := policy.checkLog(l.name, own); err != nil {
+		return err
+	}
+	if policy.quorum != nil {
+		l.witnesses = policy
+	}
+	return nil
 }
 
 func (c Config) checkOrigin() error {
@@ -180,14 +216,34 @@ func (k noteKey) Name() string                { return k.name }
 func (k noteKey) KeyHash() uint32             { return binary.BigEndian.Uint32(k.log.id[:4]) }
 func (k noteKey) Verify(msg, sig []byte) bool { return k.log.verify(msg, sig) }
 
-// noteKeys finds the log's key for a signature line, under the log's name if that is
-// known, and under any if not.
+// noteKeys finds the key for a signature line: the log's under the log's name if that
+// is known, and under any if not, and those of the witnesses that are asked for.
 type noteKeys struct{ log *Log }
 
 func (k noteKeys) Verifier(name string, hash uint32) (note.Verifier, error) {
-	key := noteKey{k.log, name}
-	if hash != key.KeyHash() || k.log.origin != "" && k.log.origin != name {
-		return nil, &note.UnknownVerifierError{Name: name, KeyHash: hash}
+	if k.log.signed(name, hash) {
+		return noteKey{k.log, name}, nil
 	}
-	return key, nil
+	if w := k.log.witness(name, hash); w != nil {
+		return w.verifier, nil
+	}
+	return nil, &note.UnknownVerifierError{Name: name, KeyHash: hash}
+}
+
+// signed reports whether a signature line with this name and key hash is the log's.
+func (l *Log) signed(name string, hash uint32) bool {
+	return hash == noteKey{log: l}.KeyHash() && (l.origin == "" || l.origin == name)
+}
+
+// witness returns the witness whose signature line has this name and key hash, or nil.
+func (l *Log) witness(name string, hash uint32) *witness {
+	if l.witnesses == nil {
+		return nil
+	}
+	for i, w := range l.witnesses.witnesses {
+		if w.key.signed(name, hash) {
+			return &l.witnesses.witnesses[i]
+		}
+	}
+	return nil
 }

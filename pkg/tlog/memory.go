@@ -14,6 +14,7 @@ import (
 type MemoryHistory struct {
 	mu         sync.Mutex
 	notes      map[string]storedNote
+	witnessed  map[string]string
 	accusation error
 }
 
@@ -24,7 +25,7 @@ type storedNote struct {
 
 // NewMemoryHistory returns an empty history.
 func NewMemoryHistory() *MemoryHistory {
-	return &MemoryHistory{notes: map[string]storedNote{}}
+	return &MemoryHistory{notes: map[string]storedNote{}, witnessed: map[string]string{}}
 }
 
 // Seed stores a note for origin as it was stored elsewhere. The note is verified
@@ -33,6 +34,7 @@ func (h *MemoryHistory) Seed(origin, note string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.notes[origin] = storedNote{note: note, version: 1}
+	delete(h.witnessed, origin)
 }
 
 // Latest implements History.
@@ -49,6 +51,19 @@ func (h *MemoryHistory) Latest(_ context.Context, origin string) (note []byte, v
 	return []byte(stored.note), strconv.FormatUint(stored.version, 10), nil
 }
 
+// Witnessed implements History.
+func (h *MemoryHistory) Witnessed(_ context.Context, origin string) (note []byte, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.accusation != nil {
+		return nil, h.accusation
+	}
+	if stored, ok := h.witnessed[origin]; ok {
+		return []byte(stored), nil
+	}
+	return nil, nil
+}
+
 // Advance implements History.
 func (h *MemoryHistory) Advance(_ context.Context, next Checkpoint, version string) error {
 	h.mu.Lock()
@@ -58,6 +73,9 @@ func (h *MemoryHistory) Advance(_ context.Context, next Checkpoint, version stri
 		return ErrConflict
 	}
 	h.notes[next.origin] = storedNote{note: next.note, version: stored.version + 1}
+	if next.IsWitnessed() {
+		h.witnessed[next.origin] = next.note
+	}
 	return nil
 }
 

@@ -41,6 +41,12 @@ type Prover struct {
 	// seen is what the store held last, by origin.
 	mu   sync.Mutex
 	seen map[string]Checkpoint
+	// witnessed is the size up to which witnesses have cosigned the history, by origin.
+	witnessed map[string]uint64
+	// anchored holds the origins whose stored checkpoint was shown to hold their pin.
+	anchored map[string]bool
+	// epoch counts how often all of this was given up.
+	epoch uint64
 	// largest is the largest checkpoint that this Prover held against the
 	// history, for people to read.
 	largest atomic.Pointer[Checkpoint]
@@ -66,7 +72,10 @@ func NewProver(log *Log, client Client, history History) *Prover {
 	if err != nil {
 		panic(err) // the size is positive
 	}
-	return &Prover{log: log, client: client, history: history, proofs: proofs, prefixes: prefixes, stored: stored, seen: map[string]Checkpoint{}}
+	return &Prover{
+		log: log, client: client, history: history, proofs: proofs, prefixes: prefixes, stored: stored,
+		seen: map[string]Checkpoint{}, witnessed: map[string]uint64{}, anchored: map[string]bool{},
+	}
 }
 
 // Log returns the log that this proves inclusion in.
@@ -98,7 +107,7 @@ func (p *Prover) Prove(ctx context.Context, claim Claim, entry *Entry) (Proof, e
 	// same bytes is the same whatever was seen before: what is known makes
 	// requests unnecessary, not checks.
 	if entry != nil && entry.Inclusion != nil {
-		return p.include(ctx, leaf, entry)
+		return p.include(ctx, claim, leaf, entry)
 	}
 	if known, ok := p.proofs.Get(leaf); ok && known.answers(entry) {
 		// A log that was caught lying proves nothing any more, not even what
@@ -122,7 +131,7 @@ func (p *Prover) Prove(ctx context.Context, claim Claim, entry *Entry) (Proof, e
 	if err := checkFetched(p.log, claim, entry, fetched); err != nil {
 		return Proof{}, err
 	}
-	return p.include(ctx, leaf, fetched)
+	return p.include(ctx, claim, leaf, fetched)
 }
 
 // checkEntry checks offline all that entry says besides its inclusion proof, and
@@ -169,12 +178,19 @@ func checkFetched(l *Log, claim Claim, entry, fetched *Entry) error {
 
 // include verifies the inclusion proof of entry and that its checkpoint belongs to
 // the log's history, and remembers the proof.
-func (p *Prover) include(ctx context.Context, leaf [32]byte, entry *Entry) (Proof, error) {
+func (p *Prover) include(ctx context.Context, claim Claim, leaf [32]byte, entry *Entry) (Proof, error) {
 	checkpoint, err := entry.Inclusion.verify(p.log, leaf)
 	if err != nil {
 		return Proof{}, err
 	}
-	if err := p.hold(ctx, checkpoint); err != nil {
+	timed, err := p.log.checkTimes(claim, entry)
+	if err != nil {
+		return Proof{}, err
+	}
+	if err := p.hold(ctx, checkpoint, timed); err != nil {
+		return Proof{}, err
+	}
+	if err := p.requireQuorum(ctx, checkpoint, uint64(entry.Inclusion.Index)); err != nil {
 		return Proof{}, err
 	}
 	proven := Proof{
@@ -226,5 +242,11 @@ func (p *Prover) Poll(ctx context.Context) (Checkpoint, error) {
 	if checkpoint.size == 0 {
 		return checkpoint, p.holdEmpty(ctx, checkpoint)
 	}
-	return checkpoint, p.hold(ctx, checkpoint)
+	err = p.hold(ctx, checkpoint, false)
+	if errors.Is(err, ErrKeyValidity) {
+		// It extends what is stored, or nothing is. A key whose time is over adds
+		// nothing to the history, and does not make the log a liar either.
+		return checkpoint, nil
+	}
+	return checkpoint, err
 }

@@ -23,7 +23,16 @@ const hostname = "rekor.example.test"
 // configured is the identity of l as a cluster's owner would configure it.
 func configured(t testing.TB, l *tlogtest.Log) *tlog.Log {
 	t.Helper()
-	log, err := tlog.NewLog(tlog.Config{Name: "corp", Version: tlog.RekorV1, Origin: l.Hostname, Key: l.PublicKey()})
+	return newLog(t, configOf(l))
+}
+
+func configOf(l *tlogtest.Log) tlog.Config {
+	return tlog.Config{Name: "corp", Version: tlog.RekorV1, Origin: l.Hostname, Key: l.PublicKey()}
+}
+
+func newLog(t testing.TB, config tlog.Config) *tlog.Log {
+	t.Helper()
+	log, err := tlog.NewLog(config)
 	if err != nil {
 		t.Fatal(err)
 	}

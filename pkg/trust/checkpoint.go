@@ -59,10 +59,16 @@ func store(status *v1alpha1.TransparencyLogStatus, next tlog.Checkpoint, now tim
 			At:       metav1.NewTime(now),
 		},
 	}
+	if next.IsWitnessed() {
+		updated.Witnessed = &v1alpha1.WitnessedCheckpoint{Size: sizeOf(next), Note: next.Note(), VerifiedAt: metav1.NewTime(now)}
+	}
 	var others []v1alpha1.LogCheckpoint
 	for _, stored := range checkpoints(status) {
 		if stored.Origin == updated.Origin {
 			updated.FirstContact = stored.FirstContact
+			if updated.Witnessed == nil {
+				updated.Witnessed = stored.Witnessed
+			}
 			continue
 		}
 		others = append(others, *stored)

@@ -47,6 +47,11 @@ type accused struct {
 	log *v1alpha1.TransparencyLog
 }
 
+// Witnessed implements tlog.History.
+func (a accused) Witnessed(context.Context, string) (note []byte, err error) {
+	return nil, inconsistencyError(a.log)
+}
+
 // Latest implements tlog.History.
 func (a accused) Latest(context.Context, string) (note []byte, version string, err error) {
 	return nil, "", inconsistencyError(a.log)

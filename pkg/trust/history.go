@@ -64,13 +64,39 @@ func NewStatusHistory(log *v1alpha1.TransparencyLog, cached, live client.Reader,
 // record the error wraps tlog.ErrInconsistent; every other error wraps
 // tlog.ErrUnavailable.
 func (h *StatusHistory) Latest(ctx context.Context, origin string) (note []byte, version string, err error) {
+	obj, err := h.unaccused(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	stored := find(&obj.Status, origin)
+	if stored == nil {
+		return nil, versionOf(obj, nil), nil
+	}
+	return []byte(stored.Note), versionOf(obj, stored), nil
+}
+
+// Witnessed implements tlog.History. Its errors are those of Latest.
+func (h *StatusHistory) Witnessed(ctx context.Context, origin string) (note []byte, err error) {
+	obj, err := h.unaccused(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if stored := find(&obj.Status, origin); stored != nil && stored.Witnessed != nil {
+		return []byte(stored.Witnessed.Note), nil
+	}
+	return nil, nil
+}
+
+// unaccused returns the newest state of the object that this process knows, or the
+// error of Latest.
+func (h *StatusHistory) unaccused(ctx context.Context) (*v1alpha1.TransparencyLog, error) {
 	if pending := h.pending(); pending != nil {
 		if err := h.record(ctx, pending); err != nil {
 			// As text, not wrapped: that the API server is away does not make
 			// a log that lies unavailable.
-			return nil, "", fmt.Errorf("%w (not recorded yet: %s)", pending, err.Error())
+			return nil, fmt.Errorf("%w (not recorded yet: %s)", pending, err.Error())
 		}
-		return nil, "", pending
+		return nil, pending
 	}
 	obj, err := h.read(ctx, h.cached)
 	if err == nil && h.isBehind(obj) {
@@ -80,21 +106,18 @@ func (h *StatusHistory) Latest(ctx context.Context, origin string) (note []byte,
 		}
 	}
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	if obj.Status.Inconsistency != nil {
-		return nil, "", inconsistencyError(obj)
+		return nil, inconsistencyError(obj)
 	}
-	stored := find(&obj.Status, origin)
-	if stored == nil {
-		return nil, versionOf(obj, nil), nil
-	}
-	return []byte(stored.Note), versionOf(obj, stored), nil
+	return obj, nil
 }
 
 // Advance implements tlog.History. Besides tlog.ErrConflict, it refuses whatever
 // would make the size of the stored checkpoint go down, or its root change.
-// A checkpoint that is stored already is not written again.
+// A checkpoint that is stored already is not written again, unless enough witnesses have
+// cosigned it since.
 func (h *StatusHistory) Advance(ctx context.Context, next tlog.Checkpoint, version string) error {
 	if next.Size() > math.MaxInt64 {
 		return fmt.Errorf("%w: %v has more entries than a status can say", tlog.ErrLimit, next)
@@ -108,7 +131,10 @@ func (h *StatusHistory) Advance(ctx context.Context, next tlog.Checkpoint, versi
 			return false, inconsistencyError(obj)
 		}
 		if stored != nil && stored.Size == sizeOf(next) && stored.RootHash == rootOf(next) {
-			return false, nil
+			if !next.IsWitnessed() || stored.Note == next.Note() {
+				return false, nil
+			}
+			return true, store(&obj.Status, next, h.now())
 		}
 		if stored != nil && stored.Size >= sizeOf(next) {
 			return false, fmt.Errorf("%w: %v does not come after the stored size %d root %s",

@@ -16,6 +16,7 @@ import (
 
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
 	"github.com/countersign-dev/countersign/pkg/tlog"
+	"github.com/countersign-dev/countersign/pkg/tlog/tlogtest"
 )
 
 func TestHistoryReturnsWhatWasStored(t *testing.T) {
@@ -49,6 +50,66 @@ func TestHistoryWritesACheckpointOnce(t *testing.T) {
 	}
 	if c.writes != 1 {
 		t.Errorf("the same checkpoint was written %d times, not once", c.writes)
+	}
+}
+
+// TestHistoryKeepsWhatWitnessesSaw: the largest checkpoint, and the largest that enough
+// witnesses have cosigned, are two things.
+func TestHistoryKeepsWhatWitnessesSaw(t *testing.T) {
+	c, log, witness := newCluster(t), grown(10), tlogtest.NewWitness("w.example")
+	policy, err := tlog.ParseWitnessPolicy("witness W " + witness.VerifierKey() + "\nquorum W\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	verified := func(note string) tlog.Checkpoint {
+		l, err := tlog.NewLog(tlog.Config{Name: "corp", Version: tlog.RekorV1, Origin: log.Hostname, Key: log.PublicKey(), Witnesses: policy})
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkpoint, err := l.VerifyCheckpoint([]byte(note))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return checkpoint
+	}
+	cosigned := func(size int) tlog.Checkpoint { return verified(witness.Cosign(log.Checkpoint(size), time.Now())) }
+	alone := func(size int) tlog.Checkpoint { return verified(log.Checkpoint(size)) }
+	want := func(step string, stored, witnessed uint64) {
+		t.Helper()
+		note, err := c.history().Witnessed(t.Context(), log.Origin())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := uint64(0)
+		if note != nil {
+			got = verified(string(note)).Size()
+		}
+		if size := c.object().Status.Checkpoint.Size; got != witnessed || uint64(size) != stored {
+			t.Errorf("%s: size %d is stored and %d cosigned; want %d and %d", step, size, got, stored, witnessed)
+		}
+	}
+	mustAdvance(t, c.history(), alone(3))
+	want("nobody has cosigned", 3, 0)
+	mustAdvance(t, c.history(), cosigned(5))
+	want("cosigned and larger", 5, 5)
+	mustAdvance(t, c.history(), alone(8))
+	want("larger and not cosigned", 8, 5)
+	mustAdvance(t, c.history(), cosigned(8))
+	want("cosigned later", 8, 8)
+	writes := c.writes
+	mustAdvance(t, c.history(), alone(8))
+	want("not cosigned, and no news", 8, 8)
+	if c.writes != writes {
+		t.Error("what is known was written again")
+	}
+	if note, err := c.history().Witnessed(t.Context(), "another tree"); note != nil || err != nil {
+		t.Errorf("of another tree: %q, %v", note, err)
+	}
+	if err := c.history().Accuse(t.Context(), alone(3), alone(5)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.history().Witnessed(t.Context(), log.Origin()); !errors.Is(err, tlog.ErrInconsistent) {
+		t.Errorf("of a log that was caught: %v", err)
 	}
 }
 

@@ -195,14 +195,15 @@ func (a *Authority) verifyKey(ctx context.Context, c *candidate, key Key, digest
 // and that it was made when its certificate was good.
 func (a *Authority) verifyEvidence(ctx context.Context, c *candidate, key Key) Verdict {
 	evidence := Evidence{Format: c.format, Signer: a.signer(c, key)}
+	stamped := a.stamps(c)
 	if !a.InsecureIgnoreTlog {
-		proofs, err := a.proveLogged(ctx, c, key)
+		proofs, err := a.proveLogged(ctx, c, key, stamped)
 		if err != nil {
 			return verdictOf(err)
 		}
 		evidence.Proofs = proofs
 	}
-	if err := a.checkTimes(c, evidence.Proofs); err != nil {
+	if err := a.checkTimes(c, stamped, evidence.Proofs); err != nil {
 		return verdictOf(err)
 	}
 	evidence.VerifiedAt = time.Now().UTC()

@@ -215,6 +215,7 @@ func TestIgnoringTheLog(t *testing.T) {
 type panickyHistory struct{}
 
 func (panickyHistory) Latest(context.Context, string) ([]byte, string, error) { panic("boom\x1b[2J") }
+func (panickyHistory) Witnessed(context.Context, string) ([]byte, error)      { panic("boom") }
 func (panickyHistory) Advance(context.Context, tlog.Checkpoint, string) error { panic("boom") }
 func (panickyHistory) Accuse(context.Context, tlog.Checkpoint, tlog.Checkpoint) error {
 	panic("boom")

@@ -13,11 +13,12 @@ import (
 
 // proveLogged returns a proof of inclusion from as many logs with distinct keys
 // as the threshold asks for, or the error of the log that came furthest.
-func (a *Authority) proveLogged(ctx context.Context, c *candidate, key Key) ([]tlog.Proof, error) {
+func (a *Authority) proveLogged(ctx context.Context, c *candidate, key Key, stamped stamps) ([]tlog.Proof, error) {
 	claim, err := c.claim(key)
 	if err != nil {
 		return nil, reject(LogEntryMismatch, "%v", err)
 	}
+	claim = claim.StampedAt(stamped.all())
 	proven := map[[32]byte]bool{}
 	var proofs []tlog.Proof
 	var best Verdict
@@ -81,8 +82,11 @@ var logReasons = []struct {
 	{tlog.ErrInconsistent, CheckpointInconsistent},
 	{tlog.ErrEntryMismatch, LogEntryMismatch},
 	{tlog.ErrSignedEntryTimestamp, TimestampInvalid},
+	{tlog.ErrEntryTime, TimestampInvalid},
+	{tlog.ErrKeyValidity, CheckpointInvalid},
 	{tlog.ErrCheckpoint, CheckpointInvalid},
 	{tlog.ErrInclusionProof, InclusionProofInvalid},
+	{tlog.ErrWitnessQuorum, WitnessQuorumNotMet},
 	{tlog.ErrUnknownLog, LogUnknown},
 	{tlog.ErrNotLogged, NotLogged},
 	{tlog.ErrLimit, LimitExceeded},

@@ -23,6 +23,7 @@ var progress = []Reason{
 	CheckpointInvalid,
 	InclusionProofInvalid,
 	CheckpointInconsistent,
+	WitnessQuorumNotMet,
 }
 
 // further returns the verdict that says more: an Unavailable over a Rejected,

@@ -22,17 +22,14 @@ const maxTimestamps = 16
 // signed entry timestamp that was verified with the proof. The wall clock never
 // counts. A certificate must have been good at every one of these times, and
 // there must be one.
-func (a *Authority) checkTimes(c *candidate, proofs []tlog.Proof) error {
-	if a.TimestampRoot != nil && len(stampedBy(c, a.TimestampRoot)) == 0 {
+func (a *Authority) checkTimes(c *candidate, stamped stamps, proofs []tlog.Proof) error {
+	if a.TimestampRoot != nil && len(stamped.demanded) == 0 {
 		return reject(TimestampInvalid, "the policy asks for a timestamp by an authority of its trust root, and none of the %d that came along verifies", len(c.timestamps))
 	}
 	if a.Keyless == nil {
 		return nil
 	}
-	times := stampedBy(c, a.Keyless.Root)
-	if a.TimestampRoot != nil {
-		times = append(times, stampedBy(c, a.TimestampRoot)...)
-	}
+	times := stamped.all()
 	for _, p := range proofs {
 		if t, ok := p.IntegratedTime(); ok {
 			times = append(times, t)
@@ -50,6 +47,27 @@ func (a *Authority) checkTimes(c *candidate, proofs []tlog.Proof) error {
 		}
 	}
 	return nil
+}
+
+// stamps are the times at which timestamp authorities saw a signature.
+type stamps struct {
+	// keyless are of the trust root that the certificate chains to, demanded of the one
+	// that the policy asks for a timestamp of.
+	keyless, demanded []time.Time
+}
+
+func (s stamps) all() []time.Time { return slices.Concat(s.keyless, s.demanded) }
+
+// stamps returns the times at which authorities that the policy trusts saw the signature.
+func (a *Authority) stamps(c *candidate) stamps {
+	var found stamps
+	if a.Keyless != nil {
+		found.keyless = stampedBy(c, a.Keyless.Root)
+	}
+	if a.TimestampRoot != nil {
+		found.demanded = stampedBy(c, a.TimestampRoot)
+	}
+	return found
 }
 
 // checkUnsigned refuses an entry that was proven and claims a time outside of the

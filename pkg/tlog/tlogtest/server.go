@@ -25,6 +25,7 @@ type Server struct {
 	size      int // 0: as large as the log is
 	retired   []*Log
 	intercept func(http.ResponseWriter, *http.Request) bool
+	cosign    func(note string) string
 }
 
 // NewServer starts a server for log; Close ends it.
@@ -75,6 +76,15 @@ func (s *Server) inactiveShards() []map[string]any {
 	return shards
 }
 
+// Cosign makes the server pass the checkpoints that it shows of its trees through fn,
+// which appends cosignatures. Those that it gives out with entries stay as they are. Nil
+// ends that.
+func (s *Server) Cosign(fn func(note string) string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cosign = fn
+}
+
 // Intercept makes the server call fn for each request; fn returns whether it has
 // answered it. Nil ends that.
 func (s *Server) Intercept(fn func(http.ResponseWriter, *http.Request) bool) {
@@ -95,10 +105,16 @@ func (s *Server) state() (*Log, int, func(http.ResponseWriter, *http.Request) bo
 
 func (s *Server) info(w http.ResponseWriter, _ *http.Request) {
 	log, size, _ := s.state()
+	note := log.Checkpoint(size)
+	s.mu.Lock()
+	if s.cosign != nil {
+		note = s.cosign(note)
+	}
+	s.mu.Unlock()
 	answer(w, map[string]any{
 		"inactiveShards": s.inactiveShards(),
 		"rootHash":       hex.EncodeToString(log.Root(size)),
-		"signedTreeHead": log.Checkpoint(size),
+		"signedTreeHead": note,
 		"treeID":         strconv.FormatInt(log.TreeID, 10),
 		"treeSize":       size,
 	})

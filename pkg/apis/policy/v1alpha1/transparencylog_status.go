@@ -70,6 +70,30 @@ type LogCheckpoint struct {
 	// this tree.
 	// +optional
 	FirstContact *FirstContact `json:"firstContact,omitempty"`
+
+	// witnessed is the largest checkpoint of this tree that as many witnesses have
+	// cosigned as the log's policy asks for. It defaults to none, which is so where
+	// no witness is asked for.
+	// +optional
+	Witnessed *WitnessedCheckpoint `json:"witnessed,omitempty"`
+}
+
+// WitnessedCheckpoint is a checkpoint of the same tree with its cosignatures.
+type WitnessedCheckpoint struct {
+	// size is the number of entries that the witnesses have seen.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Size int64 `json:"size,omitempty"`
+
+	// note is the signed checkpoint with the cosignatures.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32768
+	Note string `json:"note,omitempty"`
+
+	// verifiedAt is when the quorum was found to be met.
+	// +required
+	VerifiedAt metav1.Time `json:"verifiedAt,omitempty"` //nolint:kubeapilinter // It is a string on the wire, so it has no zero value.
 }
 
 // FirstContactMethod is how the first checkpoint of a tree came to be trusted.
