@@ -8,7 +8,6 @@ package e2e
 import (
 	"bufio"
 	"encoding/json"
-	"io"
 	"net/http"
 	"os"
 	"regexp"
@@ -17,34 +16,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/rest"
 
 	"github.com/countersign-dev/countersign/e2e/stack"
 )
-
-// post creates an object with a plain API call and returns the API server's
-// answer, which is a Status when it refuses.
-func post(t *testing.T, path, manifest string) (code int, body []byte) {
-	t.Helper()
-	client, err := rest.HTTPClientFor(S(t).ControlPlane.Config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, S(t).ControlPlane.URL+path, strings.NewReader(manifest))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := client.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if body, err = io.ReadAll(resp.Body); err != nil {
-		t.Fatal(err)
-	}
-	return resp.StatusCode, body
-}
 
 // TestADenialSaysWhatByWhomWhyAndWhatToDo: word for word, to people and to programs.
 func TestADenialSaysWhatByWhomWhyAndWhatToDo(t *testing.T) {
@@ -85,7 +59,8 @@ func TestADenialSaysWhatByWhomWhyAndWhatToDo(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			code, body := post(t, tc.path, tc.manifest)
+			a := call{http.MethodPost, tc.path, "", tc.manifest}.send(t)
+			code, body := a.code, a.body
 			body = sizes.ReplaceAll(body, []byte(", size N)"))
 			var got metav1.Status
 			if err := json.Unmarshal(body, &got); err != nil {
@@ -119,10 +94,10 @@ func TestEveryBadImageOfAnObjectIsNamed(t *testing.T) {
 			"containers":     []any{container("good", c.good.Ref()), container("missing", missing.Ref())},
 		},
 	})
-	_, body := post(t, "/api/v1/namespaces/"+c.namespace+"/pods", pod)
-	var got metav1.Status
-	if err := json.Unmarshal(body, &got); err != nil || got.Details == nil {
-		t.Fatalf("%v: %s", err, body)
+	a := call{http.MethodPost, collection("Pod", c.namespace), "", pod}.send(t)
+	got := a.status
+	if got.Details == nil {
+		t.Fatalf("%d: %s", a.code, a.body)
 	}
 	causes := map[string]string{}
 	for _, cause := range got.Details.Causes {

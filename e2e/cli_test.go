@@ -7,6 +7,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,7 +53,7 @@ func TestTheCommandLineSaysWhatAdmissionSays(t *testing.T) {
 	expect(verify("down", "image", c.good.Ref()), 3, `authority "release-key": LogUnavailable: `)
 
 	bad := workload(t, "Deployment", c.namespace, "web", c.bad.Ref())
-	_, body := post(t, "/apis/apps/v1/namespaces/"+c.namespace+"/deployments", bad)
+	body := call{http.MethodPost, collection("Deployment", c.namespace), "", bad}.send(t).body
 	var refusal metav1.Status
 	if err := json.Unmarshal(body, &refusal); err != nil {
 		t.Fatalf("%v: %s", err, body)

@@ -70,7 +70,7 @@ func TestAPodThroughBothWebhooks(t *testing.T) {
 	defer server.Close()
 	evaluator := policy.NewEvaluator(policy.Options{Policies: policy.NewSet(compiled(t, signer, log, server.URL)), Registry: source})
 
-	pods := &Pods{Pinner: evaluator, Metrics: NewMetrics(nil), Log: logr.Discard()}
+	pods := &Pods{Extractor: image.NewExtractor(), Pinner: evaluator, Metrics: NewMetrics(nil), Log: logr.Discard()}
 	patched := send(t, pods, create("", "Pod", pod(goodTag)))
 	if want := `[{"op":"replace","path":"/spec/containers/0/image","value":"` + good + `"}]`; string(patched.Patch) != want {
 		t.Fatalf("patch = %s, want %s", patched.Patch, want)
@@ -120,7 +120,7 @@ func TestARegistryThatStallsIsAnsweredForInTime(t *testing.T) {
 		evaluator := policy.NewEvaluator(policy.Options{Policies: set, Registry: &stalled{}})
 		for name, h := range map[string]admission.Handler{
 			"images": newImages(evaluator),
-			"pods":   &Pods{Pinner: evaluator, Metrics: NewMetrics(nil), Log: logr.Discard()},
+			"pods":   &Pods{Extractor: image.NewExtractor(), Pinner: evaluator, Metrics: NewMetrics(nil), Log: logr.Discard()},
 		} {
 			start := time.Now()
 			answer := send(t, h, create("", "Pod", pod(goodTag)))

@@ -25,6 +25,8 @@ type Decider interface {
 
 // Images admits or refuses the images that a Pod or a workload brings in.
 type Images struct {
+	// Extractor finds the images of objects. Required.
+	Extractor Extractor
 	// Decider decides. Required.
 	Decider Decider
 	// NoMatch says what happens to images that no policy covers.
@@ -40,7 +42,7 @@ type Images struct {
 // Handle implements admission.Handler.
 func (h *Images) Handle(ctx context.Context, req admission.Request) admission.Response {
 	start := time.Now()
-	occurrences, err := incoming(req)
+	occurrences, err := incoming(h.Extractor, req)
 	if err != nil {
 		h.Metrics.observe("images", req.Operation, decisionError, start)
 		h.logger(req).Info("Refused an object that could not be read", "error", err.Error())

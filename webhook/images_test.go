@@ -27,24 +27,33 @@ func TestImagesThatAnObjectBringsInAreJudged(t *testing.T) {
 		// fields are those that are refused, with their reasons; none: admitted.
 		fields []string
 	}{
-		"a Pod with a good image":                 {request: create("", "Pod", pod(good))},
-		"a Pod with a bad image":                  {request: create("", "Pod", pod(bad)), fields: []string{"spec.containers[0].image NoSignature"}},
-		"a bad image beside a good one":           {request: create("", "Pod", pod(good, bad)), fields: []string{"spec.containers[1].image NoSignature"}},
-		"a bad image twice":                       {request: create("", "Pod", pod(bad, bad)), fields: []string{"spec.containers[0].image NoSignature", "spec.containers[1].image NoSignature"}},
-		"a bad init container":                    {request: create("", "Pod", podWith("initContainers", bad)), fields: []string{"spec.initContainers[0].image NoSignature"}},
-		"a bad ephemeral container":               {request: create("", "Pod", podWith("ephemeralContainers", bad)), fields: []string{"spec.ephemeralContainers[0].image NoSignature"}},
-		"a bad image volume":                      {request: create("", "Pod", `{"spec":{"volumes":[{"name":"v","image":{"reference":"`+bad+`"}}]}}`), fields: []string{"spec.volumes[0].image.reference NoSignature"}},
-		"a verified tag that is not pinned":       {request: create("", "Pod", pod(goodTag)), fields: []string{"spec.containers[0].image DigestRequired"}},
-		"a Deployment is not asked to be pinned":  {request: create("apps", "Deployment", deployment(goodTag))},
-		"a Deployment with a bad image":           {request: create("apps", "Deployment", deployment(bad)), fields: []string{"spec.template.spec.containers[0].image NoSignature"}},
-		"a key in another case is not the field":  {request: create("", "Pod", `{"spec":{"containers":[{"name":"c","Image":"`+good+`","image":"`+bad+`"}]}}`), fields: []string{"spec.containers[0].image NoSignature"}},
-		"an update of nothing":                    {request: update("", "Pod", pod(bad), pod(bad))},
-		"an update to a bad image":                {request: update("", "Pod", pod(good), pod(bad)), fields: []string{"spec.containers[0].image NoSignature"}},
-		"an update to another bad tag":            {request: update("apps", "Deployment", deployment(bad), deployment(otherBad)), fields: []string{"spec.template.spec.containers[0].image NoSignature"}},
-		"a bad image that moves between lists":    {request: update("", "Pod", pod(bad), podWith("initContainers", bad)), fields: []string{"spec.initContainers[0].image NoSignature"}},
-		"a bad tag that moves between containers": {request: update("apps", "Deployment", deployment(bad, good), deployment(good, bad)), fields: []string{"spec.template.spec.containers[1].image NoSignature"}},
-		"an admitted digest may move":             {request: update("apps", "Deployment", deployment(bad+pinned, good), deployment(good, bad+pinned))},
-		"a bad image added to an old one":         {request: update("", "Pod", pod(bad), pod(bad, bad)), fields: []string{"spec.containers[1].image NoSignature"}},
+		"a Pod with a good image":                          {request: create("", "Pod", pod(good))},
+		"a Pod with a bad image":                           {request: create("", "Pod", pod(bad)), fields: []string{"spec.containers[0].image NoSignature"}},
+		"a bad image beside a good one":                    {request: create("", "Pod", pod(good, bad)), fields: []string{"spec.containers[1].image NoSignature"}},
+		"a bad image twice":                                {request: create("", "Pod", pod(bad, bad)), fields: []string{"spec.containers[0].image NoSignature", "spec.containers[1].image NoSignature"}},
+		"a bad init container":                             {request: create("", "Pod", podWith("initContainers", bad)), fields: []string{"spec.initContainers[0].image NoSignature"}},
+		"a bad ephemeral container":                        {request: create("", "Pod", podWith("ephemeralContainers", bad)), fields: []string{"spec.ephemeralContainers[0].image NoSignature"}},
+		"a bad image volume":                               {request: create("", "Pod", `{"spec":{"volumes":[{"name":"v","image":{"reference":"`+bad+`"}}]}}`), fields: []string{"spec.volumes[0].image.reference NoSignature"}},
+		"a verified tag that is not pinned":                {request: create("", "Pod", pod(goodTag)), fields: []string{"spec.containers[0].image DigestRequired"}},
+		"a Deployment is not asked to be pinned":           {request: create("apps", "Deployment", deployment(goodTag))},
+		"a Deployment with a bad image":                    {request: create("apps", "Deployment", deployment(bad)), fields: []string{"spec.template.spec.containers[0].image NoSignature"}},
+		"a key in another case is not the field":           {request: create("", "Pod", `{"spec":{"containers":[{"name":"c","Image":"`+good+`","image":"`+bad+`"}]}}`), fields: []string{"spec.containers[0].image NoSignature"}},
+		"an update of nothing":                             {request: update("", "Pod", pod(bad), pod(bad))},
+		"an update to a bad image":                         {request: update("", "Pod", pod(good), pod(bad)), fields: []string{"spec.containers[0].image NoSignature"}},
+		"an update to another bad tag":                     {request: update("apps", "Deployment", deployment(bad), deployment(otherBad)), fields: []string{"spec.template.spec.containers[0].image NoSignature"}},
+		"a bad image that moves between lists":             {request: update("", "Pod", pod(bad), podWith("initContainers", bad)), fields: []string{"spec.initContainers[0].image NoSignature"}},
+		"a bad tag that moves between containers":          {request: update("apps", "Deployment", deployment(bad, good), deployment(good, bad)), fields: []string{"spec.template.spec.containers[1].image NoSignature"}},
+		"an admitted digest may move":                      {request: update("apps", "Deployment", deployment(bad+pinned, good), deployment(good, bad+pinned))},
+		"a bad image added to an old one":                  {request: update("", "Pod", pod(bad), pod(bad, bad)), fields: []string{"spec.containers[1].image NoSignature"}},
+		"an update of what was not there is judged as new": {request: update("", "Pod", "", pod(bad)), fields: []string{"spec.containers[0].image NoSignature"}},
+		"an update of what cannot be read is judged as new": {
+			request: update("", "Pod", `{"spec":{"containers":"x"}}`, pod(good, bad)), fields: []string{"spec.containers[1].image NoSignature"},
+		},
+		"a custom resource with a bad image":                 {request: custom(admissionv1.Create, rollout(bad), ""), fields: []string{"spec.template.spec.containers[0].image NoSignature"}},
+		"a custom resource with a good tag is not pinned":    {request: custom(admissionv1.Create, rollout(goodTag), "")},
+		"an update of something else of a custom resource":   {request: custom(admissionv1.Update, rollout(bad), rollout(bad))},
+		"an update of a custom resource to another bad tag":  {request: custom(admissionv1.Update, rollout(otherBad), rollout(bad)), fields: []string{"spec.template.spec.containers[0].image NoSignature"}},
+		"an update of a custom resource that was unreadable": {request: custom(admissionv1.Update, rollout(bad), `{"spec":"x"}`), fields: []string{"spec.template.spec.containers[0].image NoSignature"}},
 		"an ephemeral container is added": {
 			request: func() admissionv1.AdmissionRequest {
 				req := update("", "Pod", pod(good), `{"spec":{"containers":[{"name":"c0","image":"`+good+`"}],"ephemeralContainers":[{"name":"debug","image":"`+bad+`"}]}}`)
@@ -92,6 +101,17 @@ func TestImagesThatAnObjectBringsInAreJudged(t *testing.T) {
 	}
 }
 
+// custom is a request about an Argo Rollout.
+func custom(operation admissionv1.Operation, object, before string) admissionv1.AdmissionRequest {
+	req := update("argoproj.io", "Rollout", before, object)
+	req.Kind.Version, req.Operation = "v1alpha1", operation
+	return req
+}
+
+func rollout(image string) string {
+	return `{"apiVersion":"argoproj.io/v1alpha1","kind":"Rollout","spec":{"template":{"spec":{"containers":[{"name":"c","image":"` + image + `"}]}}}}`
+}
+
 func TestWhatCannotBeReadIsRefused(t *testing.T) {
 	many := make([]string, 2000)
 	for i := range many {
@@ -105,9 +125,10 @@ func TestWhatCannotBeReadIsRefused(t *testing.T) {
 		"a kind that is not served":    create("example.com", "Pod", pod(good)),
 		"an object of another kind":    create("apps", "Deployment", pod(good)),
 		"an object with 2000 images":   create("", "Pod", pod(many...)),
-		"an update without the old one": func() admissionv1.AdmissionRequest {
-			req := create("", "Pod", pod(good))
-			req.Operation = admissionv1.Update
+		"a custom resource with something else in the place of a template": custom(admissionv1.Create, `{"spec":{"template":"x"}}`, ""),
+		"a custom resource of a version that nobody spoke of": func() admissionv1.AdmissionRequest {
+			req := custom(admissionv1.Create, `{}`, "")
+			req.Kind.Version = "v2"
 			return req
 		}(),
 	} {

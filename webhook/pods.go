@@ -32,6 +32,8 @@ type Pinner interface {
 // to now, so that what is verified is what runs. It judges nothing: an image that
 // cannot be resolved is left as it is, and Images says why it is refused.
 type Pods struct {
+	// Extractor finds the images of Pods. Required.
+	Extractor Extractor
 	// Pinner resolves. Required.
 	Pinner Pinner
 	// Metrics and Log are required.
@@ -44,7 +46,7 @@ type Pods struct {
 func (h *Pods) Handle(ctx context.Context, req admission.Request) admission.Response {
 	start := time.Now()
 	log := requestLogger(h.Log, req)
-	occurrences, err := incoming(req)
+	occurrences, err := incoming(h.Extractor, req)
 	if err != nil {
 		h.Metrics.observe("pods", req.Operation, decisionError, start)
 		log.Info("Refused an object that could not be read", "error", err.Error())

@@ -14,6 +14,8 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 	admissionv1 "k8s.io/api/admission/v1"
+
+	"github.com/countersign-dev/countersign/pkg/image"
 )
 
 // pinTags adds a digest to each tag of corp.example, fails for those called
@@ -71,7 +73,7 @@ func TestPodsArePinned(t *testing.T) {
 		"a Deployment is left as its owner keeps it in git": {request: create("apps", "Deployment", deployment(goodTag))},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := &Pods{Pinner: pinTags{}, Metrics: NewMetrics(nil), Log: logr.Discard()}
+			h := &Pods{Extractor: image.NewExtractor(), Pinner: pinTags{}, Metrics: NewMetrics(nil), Log: logr.Discard()}
 			got := send(t, h, tt.request)
 			if !got.Allowed {
 				t.Fatalf("refused: %+v", got.Result)
@@ -87,7 +89,7 @@ func TestPodsArePinned(t *testing.T) {
 }
 
 func TestAPodThatCannotBeReadIsNotMutated(t *testing.T) {
-	h := &Pods{Pinner: pinTags{}, Metrics: NewMetrics(nil), Log: logr.Discard()}
+	h := &Pods{Extractor: image.NewExtractor(), Pinner: pinTags{}, Metrics: NewMetrics(nil), Log: logr.Discard()}
 	for name, object := range map[string]string{
 		"an image that is given twice":           `{"spec":{"containers":[{"name":"c","image":"a:1","image":"b:1"}]}}`,
 		"a list of containers that is an object": `{"spec":{"containers":{"image":"a:1"}}}`,
@@ -117,7 +119,7 @@ func TestAnImageThatOccursOftenIsResolvedOnce(t *testing.T) {
 	for i := range images {
 		images[i] = goodTag
 	}
-	h := &Pods{Pinner: countPins{asked: asked}, Metrics: NewMetrics(nil), Log: logr.Discard()}
+	h := &Pods{Extractor: image.NewExtractor(), Pinner: countPins{asked: asked}, Metrics: NewMetrics(nil), Log: logr.Discard()}
 	got := send(t, h, create("", "Pod", pod(images...)))
 	if patched := strings.Count(string(got.Patch), good); patched != len(images) || asked.Load() != 1 {
 		t.Errorf("%d patches after %d questions, want 200 after 1", patched, asked.Load())

@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
+	"github.com/countersign-dev/countersign/pkg/image"
 	"github.com/countersign-dev/countersign/pkg/verify"
 	"github.com/countersign-dev/countersign/policy"
 )
@@ -61,7 +62,11 @@ func verdicts(modes ...v1alpha1.Mode) deciderFunc {
 }
 
 func newImages(d Decider) *Images {
-	return &Images{Decider: d, NoMatch: policy.NoMatchAllow, PinDigests: true, Metrics: NewMetrics(nil), Log: logr.Discard()}
+	custom, err := image.ShippedCustomKinds()
+	if err != nil {
+		panic(err)
+	}
+	return &Images{Extractor: image.NewExtractor(custom...), Decider: d, NoMatch: policy.NoMatchAllow, PinDigests: true, Metrics: NewMetrics(nil), Log: logr.Discard()}
 }
 
 // send sends a request to a handler as the API server does: an AdmissionReview
@@ -107,7 +112,9 @@ func create(group, kind, object string) admissionv1.AdmissionRequest {
 func update(group, kind, before, after string) admissionv1.AdmissionRequest {
 	req := create(group, kind, after)
 	req.Operation = admissionv1.Update
-	req.OldObject = runtime.RawExtension{Raw: []byte(before)}
+	if before != "" {
+		req.OldObject = runtime.RawExtension{Raw: []byte(before)}
+	}
 	return req
 }
 

@@ -47,6 +47,7 @@ type serveOptions struct {
 	noMatch            string
 	pinDigests         bool
 	insecureRegistries []string
+	extractors         string
 
 	logLevel, logFormat string
 }
@@ -77,6 +78,7 @@ func (o *serveOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.noMatch, "no-match-policy", string(policy.NoMatchAllow), "what happens to an image that no policy covers: allow, warn or deny")
 	f.BoolVar(&o.pinDigests, "pin-digests", true, "pin the images of Pods to digests, and refuse Pods whose covered images are not")
 	registerInsecure(f, &o.insecureRegistries)
+	registerExtractors(f, &o.extractors)
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&o.logFormat, "log-format", "json", "json or text")
 }

@@ -24,6 +24,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/countersign-dev/countersign/pkg/controller"
+	"github.com/countersign-dev/countersign/pkg/image"
 	"github.com/countersign-dev/countersign/pkg/registry"
 	"github.com/countersign-dev/countersign/policy"
 	"github.com/countersign-dev/countersign/webhook"
@@ -45,6 +46,10 @@ func newServe() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("--no-match-policy: %w", err)
 			}
+			extractor, err := newExtractor(o.extractors)
+			if err != nil {
+				return err
+			}
 			handler, err := o.logHandler(c.ErrOrStderr())
 			if err != nil {
 				return err
@@ -53,7 +58,7 @@ func newServe() *cobra.Command {
 			ctrl.SetLogger(log)
 			klog.SetLogger(log)
 			slog.SetDefault(slog.New(handler)) // what net/http says about handshakes
-			if err := o.serve(c.Context(), log, noMatch); err != nil {
+			if err := o.serve(c.Context(), log, decisions{noMatch, extractor}); err != nil {
 				return exitError{code: exitRejected, err: err}
 			}
 			return nil
@@ -63,8 +68,14 @@ func newServe() *cobra.Command {
 	return c
 }
 
+// decisions are flags that are more than text.
+type decisions struct {
+	noMatch   policy.NoMatch
+	extractor *image.Extractor
+}
+
 // serve runs until ctx ends and everything in flight has been answered.
-func (o *serveOptions) serve(ctx context.Context, log logr.Logger, noMatch policy.NoMatch) error {
+func (o *serveOptions) serve(ctx context.Context, log logr.Logger, d decisions) error {
 	certificate := webhook.NewCertificate(
 		types.NamespacedName{Namespace: o.namespace, Name: certificateSecret},
 		fmt.Sprintf("%s.%s.svc", o.webhookService, o.namespace), o.certDir, log.WithName("certificate"))
@@ -78,7 +89,7 @@ func (o *serveOptions) serve(ctx context.Context, log logr.Logger, noMatch polic
 	if err != nil {
 		return err
 	}
-	o.addHandlers(m, log.WithName("webhook"), config.Policies, noMatch, loaded.Check)
+	o.addHandlers(m, log.WithName("webhook"), config.Policies, d, loaded.Check)
 	rotation := webhook.Rotation{
 		Certificate: certificate, Mutating: mutatingWebhook, Validating: validatingWebhook, LeaderElection: o.leaderElect,
 	}
@@ -117,7 +128,7 @@ func (o *serveOptions) newManager(log logr.Logger, certificate *webhook.Certific
 	})
 }
 
-func (o *serveOptions) addHandlers(m manager.Manager, log logr.Logger, policies *policy.Set, noMatch policy.NoMatch, loaded healthz.Checker) {
+func (o *serveOptions) addHandlers(m manager.Manager, log logr.Logger, policies *policy.Set, d decisions, loaded healthz.Checker) {
 	evaluator := policy.NewEvaluator(policy.Options{
 		Policies: policies,
 		Registry: registry.New(registry.Options{
@@ -129,9 +140,9 @@ func (o *serveOptions) addHandlers(m manager.Manager, log logr.Logger, policies 
 	measured, inFlight := webhook.NewMetrics(metrics.Registry), webhook.NewInFlight()
 	server := m.GetWebhookServer()
 	server.Register(webhook.PathImages, webhook.Handler(webhook.WhenReady(loaded, &webhook.Images{
-		Decider: evaluator, NoMatch: noMatch, PinDigests: o.pinDigests, Metrics: measured, Log: log,
+		Extractor: d.extractor, Decider: evaluator, NoMatch: d.noMatch, PinDigests: o.pinDigests, Metrics: measured, Log: log,
 	}), inFlight))
-	pods := &webhook.Pods{Pinner: evaluator, Metrics: measured, Log: log}
+	pods := &webhook.Pods{Extractor: d.extractor, Pinner: evaluator, Metrics: measured, Log: log}
 	if !o.pinDigests {
 		pods.Pinner = unpinned{}
 	}

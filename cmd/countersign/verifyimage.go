@@ -38,24 +38,29 @@ mode warn or audit would admit what it does not accept, and this still ends with
 func newVerifyManifest() *cobra.Command {
 	var o decideOptions
 	var allowNone, allowUnknown bool
+	var extractors string
 	c := &cobra.Command{
 		Use:   "manifest FILE|DIR|-...",
 		Short: "Verify every image in manifests under policies",
 		Long: `Reach the verdict that admission would reach on every image that the objects bring
-in: Pods and workloads, in files with several documents, and in lists. Objects of
-other kinds are counted; one that has containers all the same is rejected, since
+in: Pods, workloads, and custom resources that are known, in files with several
+documents, and in lists. Objects of other kinds are counted; one that has containers all the same is rejected, since
 what its kind makes of them is not known. That no image is found at all is an
 error of usage. See "verify image" about the exit code.`,
 		Example: "  kustomize build . | countersign verify manifest - --policy policies/",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			extractor, err := newExtractor(extractors)
+			if err != nil {
+				return err
+			}
 			objects, err := files.Read(args, c.InOrStdin())
 			if err != nil {
 				return err
 			}
-			found, without, err := files.Images(objects, allowUnknown)
+			found, without, err := files.Images(extractor, objects, allowUnknown)
 			if unknown := (*files.UnknownKindError)(nil); errors.As(err, &unknown) {
-				return exitError{code: exitRejected, err: fmt.Errorf("%w; --allow-unknown-kinds passes it over", err)}
+				return exitError{code: exitRejected, err: fmt.Errorf("%w; --image-extractors says where it holds images, --allow-unknown-kinds passes it over", err)}
 			}
 			if err != nil {
 				return err
@@ -71,6 +76,7 @@ error of usage. See "verify image" about the exit code.`,
 		},
 	}
 	o.register(c)
+	registerExtractors(c.Flags(), &extractors)
 	c.Flags().BoolVar(&allowNone, "allow-none", false, "end with 0 when no image is found")
 	c.Flags().BoolVar(&allowUnknown, "allow-unknown-kinds", false, "pass over objects that have containers but are of no kind whose images are known")
 	return c

@@ -35,6 +35,17 @@ type Countersign struct {
 	Kubeconfig string // of its service account
 }
 
+// widgetExtractor says where a kind of the scenarios holds images, as an
+// administrator would. The rule that goes with it is in moveOutside.
+const widgetExtractor = `apiVersion: config.countersign.dev/v1alpha1
+kind: ImageExtractors
+extractors:
+- group: e2e.example
+  versions: [v1]
+  kind: Widget
+  images: [".spec.parts[*].image"]
+`
+
 // buildCountersign builds the program and returns its path.
 func (s *Stack) buildCountersign(ctx context.Context, race bool) (string, error) {
 	binary := s.run.tool("countersign")
@@ -68,6 +79,10 @@ func (s *Stack) startCountersign(ctx context.Context, binary string) (*Countersi
 	if err != nil {
 		return nil, err
 	}
+	extractors, err := s.run.write("extractors.yaml", []byte(widgetExtractor))
+	if err != nil {
+		return nil, err
+	}
 	certs := s.run.file("webhook-certs")
 	if err := os.MkdirAll(certs, 0o700); err != nil {
 		return nil, err
@@ -89,6 +104,7 @@ func (s *Stack) startCountersign(ctx context.Context, binary string) (*Countersi
 		"--health-probe-bind-address=" + loopback(port[2]),
 		"--cert-dir=" + certs,
 		"--webhook-service=" + webhookService,
+		"--image-extractors=" + extractors,
 		"--log-level=debug",
 		"--shutdown-delay=100ms", // there is no load balancer to wait for
 	}

@@ -57,6 +57,14 @@ func outsideCluster(manifests string, webhookPort int) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
+// widgetRule goes with widgetExtractor.
+func widgetRule() map[string]any {
+	return map[string]any{
+		"apiGroups": []any{"e2e.example"}, "apiVersions": []any{"v1"}, "resources": []any{"widgets"},
+		"operations": []any{"CREATE", "UPDATE"}, "scope": "Namespaced",
+	}
+}
+
 // moveOutside changes one object and reports whether it is still wanted.
 func moveOutside(object *unstructured.Unstructured, webhookPort int) (bool, error) {
 	switch object.GetKind() {
@@ -83,6 +91,10 @@ func moveOutside(object *unstructured.Unstructured, webhookPort int) (bool, erro
 			}
 			if err := unstructured.SetNestedField(entry, int64(webhookPort), "clientConfig", "service", "port"); err != nil {
 				return false, err
+			}
+			if entry["name"] == "customresources.countersign.dev" {
+				rules, _ := entry["rules"].([]any)
+				entry["rules"] = append(rules, widgetRule())
 			}
 		}
 		return true, unstructured.SetNestedSlice(object.Object, webhooks, "webhooks")

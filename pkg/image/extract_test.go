@@ -41,7 +41,7 @@ func TestExtractFindsEveryImageOfEveryKind(t *testing.T) {
 	for _, kind := range Kinds() {
 		t.Run(kind.Kind, func(t *testing.T) {
 			raw := fmt.Sprintf(shapes[kind.Kind], fullSpec)
-			got, err := Extract(kind.GroupVersionKind, []byte(raw))
+			got, err := NewExtractor().Extract(kind.GroupVersionKind, []byte(raw))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -85,13 +85,13 @@ func resolve(t *testing.T, document any, pointer string) string {
 }
 
 func TestExtractNamesThePlace(t *testing.T) {
-	got, err := Extract(pod, []byte(`{"apiVersion": "v1", "kind": "Pod", "spec": {"volumes": [{"name": "x"}, {"name": "v", "image": {"reference": "data:1"}}], "containers": [{"name": "c", "image": "a"}]}}`))
+	got, err := NewExtractor().Extract(pod, []byte(`{"apiVersion": "v1", "kind": "Pod", "spec": {"volumes": [{"name": "x"}, {"name": "v", "image": {"reference": "data:1"}}], "containers": [{"name": "c", "image": "a"}]}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []Occurrence{
-		{Path: "spec.containers[0].image", Pointer: "/spec/containers/0/image", Container: "c", Image: "a"},
-		{Path: "spec.volumes[1].image.reference", Pointer: "/spec/volumes/1/image/reference", Container: "v", Image: "data:1"},
+		{Path: "spec.volumes[1].image.reference", Pointer: "/spec/volumes/1/image/reference", Container: "v", Slot: "/spec/volumes v", Image: "data:1"},
+		{Path: "spec.containers[0].image", Pointer: "/spec/containers/0/image", Container: "c", Slot: "/spec/containers c", Image: "a"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
@@ -114,7 +114,7 @@ func TestExtractReadsAsTheAPIServerDoes(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			got, err := Extract(tc.gvk, []byte(tc.raw))
+			got, err := NewExtractor().Extract(tc.gvk, []byte(tc.raw))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -134,14 +134,16 @@ func TestExtractRefuses(t *testing.T) {
 		gvk          schema.GroupVersionKind
 		raw, problem string
 	}{
-		"a kind that it does not know":           {schema.GroupVersionKind{Group: "x.example", Version: "v1", Kind: "Foo"}, `{}`, "holds no images"},
-		"another version of a kind":              {schema.GroupVersionKind{Group: "apps", Version: "v1beta1", Kind: "Deployment"}, `{}`, "holds no images"},
+		"a kind that it does not know":           {schema.GroupVersionKind{Group: "x.example", Version: "v1", Kind: "Foo"}, `{}`, "does not know where"},
+		"another version of a kind":              {schema.GroupVersionKind{Group: "apps", Version: "v1beta1", Kind: "Deployment"}, `{}`, "does not know where"},
 		"no object at all":                       {pod, ``, "not a JSON object"},
 		"null":                                   {pod, ` null`, "not a JSON object"},
 		"a list":                                 {pod, `[]`, "not a JSON object"},
 		"broken JSON":                            {pod, `{"spec": {`, "unexpected end"},
 		"two objects":                            {pod, `{} {}`, "after top-level value"},
-		"a field of another type":                {pod, `{"spec": {"containers": "x"}}`, "containers is not a list"},
+		"a field of another type":                {pod, `{"spec": {"containers": "x"}}`, "spec.containers is not a list"},
+		"a template of another type":             {deployment, `{"spec": {"template": []}}`, "spec.template is not an object"},
+		"a template given twice":                 {deployment, `{"spec": {"template": {}, "template": {}}}`, `duplicate field "spec.template"`},
 		"an image that is no text":               {pod, `{"spec": {"containers": [{"image": 1}]}}`, "cannot unmarshal"},
 		"an image given twice":                   {pod, `{"spec": {"containers": [{"image": "good", "image": "evil"}]}}`, "duplicate field"},
 		"a list of containers given twice":       {pod, `{"spec": {"containers": [{"image": "good"}], "containers": [{"image": "evil"}]}}`, "duplicate field"},
@@ -153,13 +155,13 @@ func TestExtractRefuses(t *testing.T) {
 		"more images than it reads in several lists": {pod, `{"spec": {"containers": ` + list(MaxOccurrences, `{"image":"a"}`) + `,"volumes": ` + list(1, `{"image":{"reference":"a"}}`) + `}}`,
 			"more than 256 images"},
 		"a list that names no image and does not end": {deployment, `{"spec": {"template": {"spec": {"volumes": ` + list(maxElements+1, `{}`) + `}}}}`,
-			"volumes has more than 1024 elements"},
+			"spec.template.spec.volumes has more than 1024 elements"},
 		"an image volume's reference given twice": {pod, `{"spec": {"volumes": [{"image": {"reference": "good", "reference": "evil"}}]}}`, "duplicate field"},
 		"a spec given twice":                      {pod, `{"spec": {"containers": [{"image": "good"}]}, "spec": {}}`, "duplicate field"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			got, err := Extract(tc.gvk, []byte(tc.raw))
+			got, err := NewExtractor().Extract(tc.gvk, []byte(tc.raw))
 			if err == nil {
 				t.Fatalf("accepted: %v", got)
 			}

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
@@ -23,112 +22,48 @@ type Kind struct {
 	Resource string
 }
 
-// Kinds returns every kind that Extract reads: all those of the Kubernetes API
-// that hold a PodSpec. Other versions of them are not listed: a webhook with
-// matchPolicy Equivalent receives them converted to these.
+// Kinds returns every kind of the Kubernetes API that holds a PodSpec. Other
+// versions of them are not listed: a webhook with matchPolicy Equivalent receives
+// them converted to these.
 func Kinds() []Kind {
-	kinds := make([]Kind, 0, len(holders))
-	for _, h := range holders {
+	kinds := make([]Kind, 0, len(builtIn))
+	for _, h := range builtIn {
 		kinds = append(kinds, h.Kind)
 	}
 	return kinds
 }
 
-// holder is a kind and how to reach its PodSpec.
+// holder is a kind, and where in it the images are.
 type holder struct {
 	Kind
-	// path leads to the PodSpec.
-	path []string
-	// podSpec decodes the part of an object that can name an image. A template
-	// that is left out names none.
-	podSpec func(raw []byte) (podSpec, error)
+	// podSpecs lead to PodSpecs, images to image references. A template that is
+	// left out names none.
+	podSpecs, images []path
 }
 
-var (
-	specPath     = []string{"spec"}
-	templatePath = []string{"spec", "template", "spec"}
-)
-
-// What is above a PodSpec in objects of each shape; nothing else is decoded.
-type (
-	bare struct {
-		Spec podSpec `json:"spec"`
-	}
-	template struct {
-		Template bare `json:"template"`
-	}
-	workload struct {
-		Spec template `json:"spec"`
-	}
-	nested struct {
-		Spec struct {
-			JobTemplate workload `json:"jobTemplate"`
-		} `json:"spec"`
-	}
-)
-
-// holders is read-only.
-var holders = []holder{
-	core("Pod", "pods", specPath, decode(func(o *bare) podSpec { return o.Spec })),
-	core("PodTemplate", "podtemplates", []string{"template", "spec"}, decode(func(o *template) podSpec { return o.Template.Spec })),
-	core("ReplicationController", "replicationcontrollers", templatePath, ofWorkload),
+// builtIn is read-only.
+var builtIn = []holder{
+	core("Pod", "pods", "spec"),
+	core("PodTemplate", "podtemplates", "template", "spec"),
+	core("ReplicationController", "replicationcontrollers", "spec", "template", "spec"),
 	apps("ReplicaSet", "replicasets"),
 	apps("Deployment", "deployments"),
 	apps("StatefulSet", "statefulsets"),
 	apps("DaemonSet", "daemonsets"),
-	batch("Job", "jobs", templatePath, ofWorkload),
-	batch("CronJob", "cronjobs", []string{"spec", "jobTemplate", "spec", "template", "spec"},
-		decode(func(o *nested) podSpec { return o.Spec.JobTemplate.Spec.Template.Spec })),
+	batch("Job", "jobs", "spec", "template", "spec"),
+	batch("CronJob", "cronjobs", "spec", "jobTemplate", "spec", "template", "spec"),
 }
 
-type decoder func(raw []byte) (podSpec, error)
-
-func ofWorkload(raw []byte) (podSpec, error) {
-	return decode(func(o *workload) podSpec { return o.Spec.Template.Spec })(raw)
-}
-
-func core(kind, resource string, path []string, d decoder) holder {
-	return holder{Kind{corev1.SchemeGroupVersion.WithKind(kind), resource}, path, d}
+func core(kind, resource string, podSpec ...string) holder {
+	return holder{Kind: Kind{corev1.SchemeGroupVersion.WithKind(kind), resource}, podSpecs: []path{fields(podSpec...)}}
 }
 
 func apps(kind, resource string) holder {
-	return holder{Kind{appsv1.SchemeGroupVersion.WithKind(kind), resource}, templatePath, ofWorkload}
+	return holder{Kind: Kind{appsv1.SchemeGroupVersion.WithKind(kind), resource}, podSpecs: []path{fields("spec", "template", "spec")}}
 }
 
-func batch(kind, resource string, path []string, d decoder) holder {
-	return holder{Kind{batchv1.SchemeGroupVersion.WithKind(kind), resource}, path, d}
-}
-
-func findHolder(gvk schema.GroupVersionKind) (holder, bool) {
-	i := slices.IndexFunc(holders, func(h holder) bool { return h.GroupVersionKind == gvk })
-	if i < 0 {
-		return holder{}, false
-	}
-	return holders[i], true
-}
-
-func decode[T any](spec func(*T) podSpec) decoder {
-	return func(raw []byte) (podSpec, error) {
-		object := new(T)
-		if err := readStrict(raw, object); err != nil {
-			return podSpec{}, err
-		}
-		return spec(object), nil
-	}
-}
-
-// readStrict reads JSON as the API server does: keys are case-sensitive, unknown
-// ones are dropped. Unlike the API server it refuses a key that is given twice:
-// what is verified must not depend on which of the two a reader takes.
-func readStrict(raw []byte, into any) error {
-	strict, err := kjson.UnmarshalStrict(raw, into, kjson.DisallowDuplicateFields)
-	if err != nil {
-		return err
-	}
-	if len(strict) > 0 {
-		return strict[0]
-	}
-	return nil
+func batch(kind, resource string, podSpec ...string) holder {
+	return holder{Kind: Kind{batchv1.SchemeGroupVersion.WithKind(kind), resource}, podSpecs: []path{fields(podSpec...)}}
 }
 
 // checkType refuses an object that says it is something else than gvk.

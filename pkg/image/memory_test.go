@@ -33,7 +33,7 @@ func TestAnObjectIsReadInMemoryProportionalToItsLength(t *testing.T) {
 			raw := []byte(tt.raw)
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			found, err := Extract(tt.gvk, raw)
+			found, err := NewExtractor().Extract(tt.gvk, raw)
 			runtime.ReadMemStats(&after)
 			if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 8*uint64(len(raw)) {
 				t.Errorf("%d MiB were allocated for %d MiB (%d images, %v)", allocated>>20, len(raw)>>20, len(found), err)

@@ -3,64 +3,72 @@
 
 package image
 
-import (
-	"bytes"
-	"encoding/json"
-	"fmt"
+import "fmt"
 
-	kjson "sigs.k8s.io/json"
+// What can name an image in a PodSpec of k8s.io/api/core/v1, whose other fields may
+// be larger than anybody wants to hold: `"tolerations":[{},{}…]` takes a hundred
+// times its length when it is decoded. That nothing is missing here is tested
+// against k8s.io/api.
+type (
+	// container is one of containers, initContainers or ephemeralContainers.
+	container struct {
+		Name  string `json:"name"`
+		Image string `json:"image"`
+	}
+	volume struct {
+		Name  string `json:"name"`
+		Image *struct {
+			Reference string `json:"reference"`
+		} `json:"image"`
+	}
 )
 
-// podSpec is what can name an image in a PodSpec of k8s.io/api/core/v1, whose
-// other fields may be larger than anybody wants to hold: `"tolerations":[{},{}…]`
-// takes a hundred times its length when it is decoded. That nothing is missing
-// here is tested against k8s.io/api.
-//
-// The lists have not been read yet, so that their lengths can be bounded first.
-type podSpec struct {
-	InitContainers      json.RawMessage `json:"initContainers"`
-	Containers          json.RawMessage `json:"containers"`
-	EphemeralContainers json.RawMessage `json:"ephemeralContainers"`
-	Volumes             json.RawMessage `json:"volumes"`
+// podSpec collects the images of the PodSpec that r is at.
+func (c *collector) podSpec(r *reader, at place) error {
+	seen := map[string]bool{}
+	return r.object(at, func(name string) error {
+		var read func(r *reader, list place, i int, at place) error
+		switch name {
+		case "containers", "initContainers", "ephemeralContainers":
+			read = c.container
+		case "volumes":
+			read = c.volume
+		default:
+			return r.skip()
+		}
+		list := at.child(name)
+		if seen[name] {
+			return duplicate(list)
+		}
+		seen[name] = true
+		return r.list(list, func(i int, at place) error { return read(r, list, i, at) })
+	})
 }
 
-// container is one of containers, initContainers or ephemeralContainers.
-type container struct {
-	Name  string `json:"name"`
-	Image string `json:"image"`
+func (c *collector) container(r *reader, list place, i int, at place) error {
+	var o container
+	if err := r.strictly(at, &o); err != nil {
+		return err
+	}
+	return c.add(Occurrence{Container: o.Name, Slot: list.slot(o.Name, i), Image: o.Image}, at.child("image"))
 }
 
-type volume struct {
-	Name  string `json:"name"`
-	Image *struct {
-		Reference string `json:"reference"`
-	} `json:"image"`
+func (c *collector) volume(r *reader, list place, i int, at place) error {
+	var o volume
+	if err := r.strictly(at, &o); err != nil || o.Image == nil {
+		return err
+	}
+	return c.add(Occurrence{Container: o.Name, Slot: list.slot(o.Name, i), Image: o.Image.Reference}, at.child("image").child("reference"))
 }
 
-// eachElement reads a list one element at a time, and stops at the bound.
-func eachElement[T any](name string, raw json.RawMessage, visit func(i int, element T) error) error {
-	if len(raw) == 0 || string(raw) == "null" {
+// reference collects the image reference that r is at, in a custom resource.
+func (c *collector) reference(r *reader, at place) error {
+	var o *string
+	if err := r.strictly(at, &o); err != nil {
+		return fmt.Errorf("%s is not a string", at.path)
+	}
+	if o == nil {
 		return nil
 	}
-	decoder := kjson.NewDecoderCaseSensitivePreserveInts(bytes.NewReader(raw))
-	if start, err := decoder.Token(); err != nil || start != json.Delim('[') {
-		return fmt.Errorf("%s is not a list", name)
-	}
-	var text json.RawMessage // its memory is used again for the next
-	for i := 0; decoder.More(); i++ {
-		if i == maxElements {
-			return fmt.Errorf("%s has more than %d elements", name, maxElements)
-		}
-		if err := decoder.Decode(&text); err != nil {
-			return fmt.Errorf("%s[%d]: %w", name, i, err)
-		}
-		var element T
-		if err := readStrict(text, &element); err != nil {
-			return fmt.Errorf("%s[%d]: %w", name, i, err)
-		}
-		if err := visit(i, element); err != nil {
-			return err
-		}
-	}
-	return nil
+	return c.add(Occurrence{Slot: at.pointer, Image: *o}, at)
 }

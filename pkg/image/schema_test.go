@@ -34,7 +34,7 @@ func TestPodSpecHasNoImageFieldThatWeDoNotKnow(t *testing.T) {
 	want := append(slices.Clone(read), notImages...)
 	slices.Sort(want)
 	var got []string
-	walk(reflect.TypeFor[corev1.PodSpec](), "", nil, func(path string) { got = append(got, path) })
+	visitFields(reflect.TypeFor[corev1.PodSpec](), "", nil, func(path string) { got = append(got, path) })
 	slices.Sort(got)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("fields of PodSpec whose name speaks of an image (-known +found)\n%s", diff)
@@ -42,7 +42,7 @@ func TestPodSpecHasNoImageFieldThatWeDoNotKnow(t *testing.T) {
 }
 
 // walk visits the JSON fields below t whose name speaks of an image.
-func walk(t reflect.Type, path string, above []reflect.Type, found func(string)) {
+func visitFields(t reflect.Type, path string, above []reflect.Type, found func(string)) {
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
 		if t.Kind() != reflect.Pointer {
 			path += "[]"
@@ -62,7 +62,31 @@ func walk(t reflect.Type, path string, above []reflect.Type, found func(string))
 		if strings.Contains(lower, "image") || lower == "reference" || strings.Contains(lower, "artifact") {
 			found(below)
 		}
-		walk(field.Type, below, append(slices.Clone(above), t), found)
+		visitFields(field.Type, below, append(slices.Clone(above), t), found)
+	}
+}
+
+// TestNoObjectHasAnImageFieldThatWeDoNotKnow fails when a newer k8s.io/api has a
+// field elsewhere than in a PodSpec that may name an image.
+func TestNoObjectHasAnImageFieldThatWeDoNotKnow(t *testing.T) {
+	noImages := []string{
+		"PersistentVolume spec.rbd.image",                         // a Ceph block device
+		"SerializedReference reference",                           // names an object
+		"ServiceAccount imagePullSecrets",                         // names of Secrets
+		"VolumeAttachment spec.source.inlineVolumeSpec.rbd.image", // a Ceph block device
+	}
+	var got []string
+	for gvk, typ := range scheme.Scheme.AllKnownTypes() {
+		visitFields(typ, "", []reflect.Type{reflect.TypeFor[corev1.PodSpec]()}, func(path string) {
+			// What a status says is what runs already; a list holds objects.
+			if !strings.HasPrefix(path, "status.") && !strings.HasPrefix(path, "items[].") {
+				got = append(got, gvk.Kind+" "+path)
+			}
+		})
+	}
+	slices.Sort(got)
+	if diff := cmp.Diff(noImages, slices.Compact(got)); diff != "" {
+		t.Errorf("fields whose name speaks of an image (-known +found)\n%s", diff)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/countersign-dev/countersign/pkg/image"
 	"github.com/countersign-dev/countersign/policy/files"
 )
 
@@ -159,11 +160,11 @@ func TestObjectsOfUnknownKindsThatHaveContainersAreNotPassedOver(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, _, err = files.Images(objects, false)
+			_, _, err = files.Images(image.NewExtractor(), objects, false)
 			if unknown := (*files.UnknownKindError)(nil); errors.As(err, &unknown) != tt.unknown {
 				t.Errorf("error = %v, want unknown kind %v", err, tt.unknown)
 			}
-			if _, without, err := files.Images(objects, true); err != nil || without != 1 {
+			if _, without, err := files.Images(image.NewExtractor(), objects, true); err != nil || without != 1 {
 				t.Errorf("when allowed: %d without images, %v", without, err)
 			}
 		})

@@ -32,14 +32,14 @@ func (e *UnknownKindError) Error() string {
 	return fmt.Sprintf("%s: kind %s of %s is not one whose images countersign knows, but it has containers", e.Source, e.Kind.Kind, e.Kind.GroupVersion())
 }
 
-// Images returns every image that the objects bring in, and how many objects are
+// Images returns every image that x finds in the objects, and how many objects are
 // of kinds that bring in none. A workload in an API version that is not read is
 // an error: its images would be passed over. So is, unless allowUnknown is set,
 // an object of another kind in which there are containers with images: the error
 // is then a *UnknownKindError.
-func Images(objects []Object, allowUnknown bool) (found []Found, without int, err error) {
+func Images(x *image.Extractor, objects []Object, allowUnknown bool) (found []Found, without int, err error) {
 	for _, o := range objects {
-		held, err := holdsImages(o)
+		held, err := holdsImages(x, o)
 		if err != nil {
 			return nil, 0, fmt.Errorf("%s: %w", o.Source, err)
 		}
@@ -50,7 +50,7 @@ func Images(objects []Object, allowUnknown bool) (found []Found, without int, er
 			without++
 			continue
 		}
-		occurrences, err := image.Extract(o.Kind, o.JSON)
+		occurrences, err := x.Extract(o.Kind, o.JSON)
 		if err != nil {
 			return nil, 0, fmt.Errorf("%s: %w", o.Source, err)
 		}
@@ -61,12 +61,12 @@ func Images(objects []Object, allowUnknown bool) (found []Found, without int, er
 	return found, without, nil
 }
 
-func holdsImages(o Object) (bool, error) {
+func holdsImages(x *image.Extractor, o Object) (bool, error) {
+	if x.Knows(o.Kind) {
+		return true, nil
+	}
 	for _, k := range image.Kinds() {
-		switch {
-		case k.GroupVersionKind == o.Kind:
-			return true, nil
-		case k.Kind == o.Kind.Kind && (k.Group == o.Kind.Group || o.Kind.Group == "extensions"):
+		if k.Kind == o.Kind.Kind && (k.Group == o.Kind.Group || o.Kind.Group == "extensions") {
 			return false, fmt.Errorf("a %s of %s is not read, only those of %s", k.Kind, o.Kind.GroupVersion(), k.GroupVersion())
 		}
 	}
