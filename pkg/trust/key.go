@@ -8,10 +8,12 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"slices"
 )
 
 const (
@@ -19,10 +21,12 @@ const (
 	// minRSABits is the smallest modulus that is accepted (NIST SP 800-131A).
 	minRSABits = 2048
 	maxRSABits = 8192
+	// maxLogRSABits is the largest modulus that sigstore's formats have for a log.
+	maxLogRSABits = 4096
 )
 
 // ParseLogKey parses the PEM text of a log's public key: exactly one "PUBLIC KEY"
-// block (PKIX), ECDSA, Ed25519, or RSA of 2048 to 8192 bits. Every error wraps
+// block (PKIX), ECDSA on P-256, P-384 or P-521, Ed25519, or RSA of 2048 to 4096 bits. Every error wraps
 // ErrKeyInvalid, and holds nothing of the text, which may be a private key.
 func ParseLogKey(text []byte) (crypto.PublicKey, error) {
 	if len(text) > maxKeyBytes {
@@ -43,11 +47,16 @@ func ParseLogKey(text []byte) (crypto.PublicKey, error) {
 		return nil, fmt.Errorf("%w: not a PKIX public key", ErrKeyInvalid)
 	}
 	switch key := key.(type) {
-	case *ecdsa.PublicKey, ed25519.PublicKey:
+	case ed25519.PublicKey:
+		return key, nil
+	case *ecdsa.PublicKey:
+		if !slices.Contains([]elliptic.Curve{elliptic.P256(), elliptic.P384(), elliptic.P521()}, key.Curve) {
+			return nil, fmt.Errorf("%w: on the curve %s, not P-256, P-384 or P-521", ErrKeyInvalid, key.Curve.Params().Name)
+		}
 		return key, nil
 	case *rsa.PublicKey:
-		if bits := key.N.BitLen(); bits < minRSABits || bits > maxRSABits {
-			return nil, fmt.Errorf("%w: RSA of %d bits, not %d to %d", ErrKeyInvalid, bits, minRSABits, maxRSABits)
+		if bits := key.N.BitLen(); bits < minRSABits || bits > maxLogRSABits {
+			return nil, fmt.Errorf("%w: RSA of %d bits, not %d to %d", ErrKeyInvalid, bits, minRSABits, maxLogRSABits)
 		}
 		return key, nil
 	default:

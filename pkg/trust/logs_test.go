@@ -265,6 +265,10 @@ func TestParseLogKey(t *testing.T) {
 		"Ed25519":                   {publicPEM(t, edwards), true},
 		"RSA of 2048 bits":          {publicPEM(t, rsa2048.Public()), true},
 		"a newline after the block": {append(slices.Clip(good), '\n', '\n'), true},
+		"ECDSA on P-384":            {publicPEM(t, onCurve(t, elliptic.P384())), true},
+		"ECDSA on P-521":            {publicPEM(t, onCurve(t, elliptic.P521())), true},
+		"ECDSA on P-224":            {publicPEM(t, onCurve(t, elliptic.P224())), false},
+		"RSA of 4097 bits":          {publicPEM(t, &rsa.PublicKey{N: new(big.Int).Lsh(big.NewInt(1), 4096), E: 65537}), false},
 		"RSA of 1024 bits":          {publicPEM(t, &rsa.PublicKey{N: rsa1024(), E: 65537}), false},
 		"two keys":                  {append(slices.Clip(good), good...), false},
 		"a private key":             {privatePEM, false},
@@ -326,6 +330,15 @@ func TestLogsFromFilesBeginWithWhatStatusSays(t *testing.T) {
 	if err := poll(accused); !errors.Is(err, tlog.ErrInconsistent) {
 		t.Errorf("a log that was caught before: %v; want ErrInconsistent", err)
 	}
+}
+
+func onCurve(t *testing.T, curve elliptic.Curve) *ecdsa.PublicKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(curve, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &key.PublicKey
 }
 
 // rsa1024 is a modulus of 1024 bits. Go refuses to make one.

@@ -270,12 +270,6 @@ func badPromises() map[string]func(testing.TB, *keyless) []byte {
 			list.Value = []byte{4, 1, 7}
 			return promised(k, list)
 		},
-		"of a log with a curve that RFC 6962 does not have": func(t testing.TB, k *keyless) []byte {
-			t.Helper()
-			k.fulcio.CT = []*verifytest.CTLog{verifytest.NewCTLogWithKey(ecdsaKey(t, elliptic.P384()))}
-			k.ctLogs = k.fulcio.CT
-			return k.fulcio.Issue(k.signer.Public())
-		},
 	}
 }
 

@@ -14,21 +14,29 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 	"github.com/sigstore/sigstore/pkg/signature"
 )
 
-// minRSABits is the shortest RSA modulus that is accepted.
-const minRSABits = 2048
+// Bounds of an RSA modulus. The shortest is NIST SP 800-131A's; crypto/rsa takes
+// milliseconds for each signature under one that is much longer than the longest.
+const (
+	minRSABits = 2048
+	maxRSABits = 4096
+)
 
 // Key is a public key that signatures are verified with. The zero value verifies
 // nothing; only ParseKey makes others. Immutable.
@@ -51,13 +59,14 @@ var hashes = map[string]crypto.Hash{
 // ParseKey parses one PEM block that holds a public key (PKIX; RSA also PKCS#1)
 // and takes the hash algorithm of its signatures: sha256 (or empty), sha384 or
 // sha512. It refuses anything else, private keys with a text of their own. RSA
-// keys verify PKCS#1 v1.5 signatures. Ed25519 ignores the hash algorithm: legacy
+// keys, of 2048 to 4096 bits, verify PKCS#1 v1.5 and PSS signatures. ECDSA keys are
+// on P-256, P-384 or P-521. Ed25519 ignores the hash algorithm: legacy
 // signatures are verified as Ed25519ph (RFC 8032 section 5.1), which is what cosign
 // makes and the only form that Rekor logs, envelopes as plain Ed25519.
 func ParseKey(text []byte, hashAlgorithm string) (Key, error) {
-	hash, ok := hashes[hashAlgorithm]
-	if !ok {
-		return Key{}, fmt.Errorf("hash algorithm %q is none of sha256, sha384, sha512", hashAlgorithm)
+	hash, err := hashOf(hashAlgorithm)
+	if err != nil {
+		return Key{}, err
 	}
 	block, rest := pem.Decode(text)
 	if block == nil {
@@ -70,26 +79,60 @@ func ParseKey(text []byte, hashAlgorithm string) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
-	verifier, err := signature.LoadVerifier(public, hash)
+	return newKey(public, hash)
+}
+
+// NewKey is ParseKey for a public key that is not text: what it refuses, and what
+// it takes, is the same.
+func NewKey(public crypto.PublicKey, hashAlgorithm string) (Key, error) {
+	hash, err := hashOf(hashAlgorithm)
+	if err != nil {
+		return Key{}, err
+	}
+	if err := checkKeyKind(public); err != nil {
+		return Key{}, err
+	}
+	return newKey(public, hash)
+}
+
+func hashOf(name string) (crypto.Hash, error) {
+	hash, ok := hashes[name]
+	if !ok {
+		return 0, fmt.Errorf("hash algorithm %q is none of sha256, sha384, sha512", name)
+	}
+	return hash, nil
+}
+
+// newKey returns the key for a public key whose kind has been checked.
+func newKey(public crypto.PublicKey, hash crypto.Hash) (Key, error) {
+	key := Key{hash: hash}
+	err := error(nil)
+	switch public := public.(type) {
+	case ed25519.PublicKey:
+		key.hash = crypto.SHA512
+		if key.message, err = signature.LoadED25519phVerifier(public); err != nil {
+			return Key{}, fmt.Errorf("public key: %w", err)
+		}
+		key.verifier, err = signature.LoadED25519Verifier(public)
+	case *rsa.PublicKey:
+		key.verifier, err = newEitherPadding(public, hash)
+		key.message = key.verifier
+	default:
+		key.verifier, err = signature.LoadVerifier(public, hash)
+		key.message = key.verifier
+	}
 	if err != nil {
 		return Key{}, fmt.Errorf("public key: %w", err)
 	}
-	message := verifier
-	if ed, ok := public.(ed25519.PublicKey); ok {
-		hash = crypto.SHA512
-		if message, err = signature.LoadED25519phVerifier(ed); err != nil {
-			return Key{}, fmt.Errorf("public key: %w", err)
-		}
-	}
-	canonical, err := cryptoutils.MarshalPublicKeyToPEM(public)
-	if err != nil {
+	if key.pem, err = cryptoutils.MarshalPublicKeyToPEM(public); err != nil {
 		return Key{}, fmt.Errorf("public key: %w", err)
 	}
 	spki, err := x509.MarshalPKIXPublicKey(public)
 	if err != nil {
 		return Key{}, fmt.Errorf("public key: %w", err)
 	}
-	return Key{verifier: verifier, message: message, hash: hash, pem: canonical, fingerprint: sha256.Sum256(spki)}, nil
+	key.fingerprint = sha256.Sum256(spki)
+	return key, nil
 }
 
 func parsePublicKey(block *pem.Block) (crypto.PublicKey, error) {
@@ -97,6 +140,9 @@ func parsePublicKey(block *pem.Block) (crypto.PublicKey, error) {
 	var err error
 	switch block.Type {
 	case "PUBLIC KEY":
+		if isPSSOnly(block.Bytes) {
+			return nil, errors.New("the key is marked as one for RSASSA-PSS alone, which no client and no log of sigstore understands: give an rsaEncryption key")
+		}
 		public, err = x509.ParsePKIXPublicKey(block.Bytes)
 	case "RSA PUBLIC KEY":
 		public, err = x509.ParsePKCS1PublicKey(block.Bytes)
@@ -108,17 +154,39 @@ func parsePublicKey(block *pem.Block) (crypto.PublicKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("public key does not parse: %w", err)
 	}
-	switch key := public.(type) {
-	case *ecdsa.PublicKey, ed25519.PublicKey:
-		return public, nil
-	case *rsa.PublicKey:
-		if key.N.BitLen() < minRSABits {
-			return nil, fmt.Errorf("RSA key has %d bits, at least %d are needed", key.N.BitLen(), minRSABits)
-		}
-		return public, nil
-	default:
-		return nil, fmt.Errorf("public key type %T is not supported", public)
+	return public, checkKeyKind(public)
+}
+
+// isPSSOnly reports whether the algorithm of a SubjectPublicKeyInfo is
+// id-RSASSA-PSS (RFC 4055 section 1.2), which crypto/x509 does not know.
+func isPSSOnly(spki []byte) bool {
+	var info struct {
+		Algorithm pkix.AlgorithmIdentifier
+		Key       asn1.BitString
 	}
+	_, err := asn1.Unmarshal(spki, &info)
+	return err == nil && info.Algorithm.Algorithm.Equal(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10})
+}
+
+// checkKeyKind refuses keys of kinds and sizes that nothing is verified with.
+func checkKeyKind(public crypto.PublicKey) error {
+	switch key := public.(type) {
+	case ed25519.PublicKey:
+		if len(key) != ed25519.PublicKeySize {
+			return fmt.Errorf("Ed25519 key has %d bytes, not %d", len(key), ed25519.PublicKeySize)
+		}
+	case *ecdsa.PublicKey:
+		if !slices.Contains([]elliptic.Curve{elliptic.P256(), elliptic.P384(), elliptic.P521()}, key.Curve) {
+			return fmt.Errorf("ECDSA key is on %s, not on P-256, P-384 or P-521", key.Curve.Params().Name)
+		}
+	case *rsa.PublicKey:
+		if bits := key.N.BitLen(); bits < minRSABits || bits > maxRSABits {
+			return fmt.Errorf("RSA key has %d bits, not %d to %d", bits, minRSABits, maxRSABits)
+		}
+	default:
+		return fmt.Errorf("public key type %T is not supported", public)
+	}
+	return nil
 }
 
 // String names the key by the SHA-256 of its SubjectPublicKeyInfo.

@@ -106,6 +106,19 @@ func spki(t testing.TB, key any) []byte {
 	return der
 }
 
+// pssOnly is what `openssl genpkey -algorithm RSA-PSS` makes: an RSA key whose
+// algorithm is id-RSASSA-PSS (RFC 4055).
+const pssOnly = `-----BEGIN PUBLIC KEY-----
+MIIBIDALBgkqhkiG9w0BAQoDggEPADCCAQoCggEBAMWIkIXy0zJ0IG9GZDZyTghq
+yewFE+2G4eXZQj5WZ7K+VVKnBzJdzyxyQWgyCDpD6KB/bQjTlaG+B21TzkUndAWE
+5Y1vniQitOodiPccCnxuFF3FpGHHSMl48VR+aGaOs6P9TI807yXFQx1Ewze0t2CE
+lSsBFdEGDwmO8F4lmLp96gJeXWDoD9eEcO8/HN/fSDDKM2CzPDRdksiDFpzoL3xc
+EaLtPNDE1YMzRmVENnHDFKvfG2AK7xAOf0XPgKDakU50ME6QvgXl5ca3ZfiGU3m5
+/GR84j0Vusx5cWDTYIchV3DcyutQsXoIWBexAEXpVom9e++aeNgKjwdE+aQ0inMC
+AwEAAQ==
+-----END PUBLIC KEY-----
+`
+
 func TestParseKey(t *testing.T) {
 	ec, long := ecdsaKey(t, elliptic.P256()), rsaKey(t, 2048)
 	short, err := rsa.GenerateKey(rand.Reader, 1024)
@@ -154,6 +167,9 @@ func TestParseKey(t *testing.T) {
 		"an empty block":                   {text: block("PUBLIC KEY", nil), want: "does not parse"},
 		"bytes after the key":              {text: block("PUBLIC KEY", append(spki(t, ec.Public()), 0)), want: "does not parse"},
 		"PKCS#1 that is none":              {text: block("RSA PUBLIC KEY", []byte("x")), want: "does not parse"},
+		"a P-224 key":                      {text: block("PUBLIC KEY", spki(t, ecdsaKey(t, elliptic.P224()).Public())), want: "P-224"},
+		"a key for PSS alone":              {text: pssOnly, want: "RSASSA-PSS"},
+		"RSA of more than 4096 bits":       {text: block("PUBLIC KEY", spki(t, &rsa.PublicKey{N: new(big.Int).Lsh(big.NewInt(1), 4096), E: 65537})), want: "4097 bits"},
 		"RSA of 1024 bits":                 {text: block("PUBLIC KEY", spki(t, short.Public())), want: "1024 bits"},
 		"RSA of 1024 bits in PKCS#1":       {text: block("RSA PUBLIC KEY", x509.MarshalPKCS1PublicKey(&short.PublicKey)), want: "1024 bits"},
 		"a key that cannot sign":           {text: block("PUBLIC KEY", spki(t, agreement.PublicKey())), want: "not supported"},
@@ -173,6 +189,36 @@ func TestParseKey(t *testing.T) {
 			}
 			if err != nil && (strings.Contains(err.Error(), "\x1b") || len(err.Error()) > 300) {
 				t.Errorf("the error is not fit to be shown: %q", err)
+			}
+		})
+	}
+}
+
+// TestNewKey: a key that is not text is refused as one that is.
+func TestNewKey(t *testing.T) {
+	ec := ecdsaKey(t, elliptic.P256())
+	for name, tt := range map[string]struct {
+		key  crypto.PublicKey
+		hash string
+		want string // of the error; empty wants none
+	}{
+		"ECDSA":          {key: ec.Public()},
+		"RSA":            {key: rsaKey(t, 2048).Public(), hash: "sha512"},
+		"Ed25519":        {key: ed25519Key(t).Public()},
+		"no key":         {want: "not supported"},
+		"a private key":  {key: ec, want: "not supported"},
+		"a short key":    {key: ed25519.PublicKey("short"), want: "5 bytes"},
+		"another curve":  {key: ecdsaKey(t, elliptic.P224()).Public(), want: "P-224"},
+		"a weak hash":    {key: ec.Public(), hash: "sha1", want: "none of"},
+		"RSA that is no": {key: &rsa.PublicKey{N: big.NewInt(15), E: 3}, want: "4 bits"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			key, err := verify.NewKey(tt.key, tt.hash)
+			if tt.want == "" && err != nil {
+				t.Fatal(err)
+			}
+			if tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+				t.Errorf("got %v, error %v, want one that says %q", key, err, tt.want)
 			}
 		})
 	}

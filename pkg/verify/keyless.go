@@ -6,8 +6,6 @@ package verify
 import (
 	"crypto"
 	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -61,8 +59,8 @@ func (k *Keyless) checkLeaf(leaf *x509.Certificate, at time.Time) error {
 		return reject(CertificateInvalid, "its certificate does not chain to a trusted CA at %s, for code signing", at.UTC().Format(time.RFC3339))
 	}
 	if !k.InsecureIgnoreSCT {
-		if err := verify.VerifySignedCertificateTimestamp(chains, 1, k.Root); err != nil {
-			return reject(SCTInvalid, "no trusted CT log has signed for its certificate")
+		if err := checkPromises(chains, k.Root.CTLogs()); err != nil {
+			return err
 		}
 	}
 	summary, err := readIdentity(leaf)
@@ -140,22 +138,17 @@ func certificateKeys(leaf *x509.Certificate) ([]Key, error) {
 	return keys, nil
 }
 
+// certificateKey is the key of a certificate. What Rekor stores of it is the
+// certificate.
 func certificateKey(leaf *x509.Certificate, hash crypto.Hash) (Key, error) {
-	text, err := cryptoutils.MarshalCertificateToPEM(leaf)
+	if err := checkKeyKind(leaf.PublicKey); err != nil {
+		return Key{}, err
+	}
+	key, err := newKey(leaf.PublicKey, hash)
 	if err != nil {
 		return Key{}, err
 	}
-	key := Key{hash: hash, pem: text, fingerprint: sha256.Sum256(leaf.RawSubjectPublicKeyInfo)}
-	if ed, ok := leaf.PublicKey.(ed25519.PublicKey); ok {
-		key.hash = crypto.SHA512
-		if key.message, err = signature.LoadED25519phVerifier(ed); err != nil {
-			return Key{}, err
-		}
-		key.verifier, err = signature.LoadED25519Verifier(ed)
-		return key, err
-	}
-	key.verifier, err = signature.LoadVerifier(leaf.PublicKey, hash)
-	key.message = key.verifier
+	key.pem, err = cryptoutils.MarshalCertificateToPEM(leaf)
 	return key, err
 }
 

@@ -5,14 +5,13 @@ package verifytest
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/rsa"
+	"crypto/ed25519"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/hex"
-	"fmt"
 	"slices"
 	"time"
 
@@ -26,15 +25,42 @@ import (
 type CTLog struct {
 	// Time is when the log says that it saw what it promises.
 	Time time.Time
+	// Extensions are the extensions of its promises.
+	Extensions []byte
+	// Sign signs the input of a promise, and says how it did.
+	Sign func(message []byte) ct.DigitallySigned
 	key  crypto.Signer
 }
 
 // NewCTLog returns a log with a new P-256 key that sees everything at SigningTime.
 func NewCTLog() *CTLog { return NewCTLogWithKey(newKey()) }
 
-// NewCTLogWithKey returns a log that signs with an ECDSA or RSA key, the two that
-// RFC 6962 allows.
-func NewCTLogWithKey(key crypto.Signer) *CTLog { return &CTLog{Time: SigningTime(), key: key} }
+// NewCTLogWithKey returns a log that signs as logs do: over SHA-256 with an ECDSA
+// key of any curve or an RSA key, and as RFC 8422 has it with an Ed25519 key.
+func NewCTLogWithKey(key crypto.Signer) *CTLog {
+	algorithm := tls.SignatureAndHashAlgorithm{Hash: tls.SHA256, Signature: tls.SignatureAlgorithmFromPubKey(key.Public())}
+	if _, ok := key.(ed25519.PrivateKey); ok {
+		return NewCTLogWithHash(key, 0, tls.SignatureAndHashAlgorithm{Hash: 8, Signature: 7})
+	}
+	return NewCTLogWithHash(key, crypto.SHA256, algorithm)
+}
+
+// NewCTLogWithHash returns a log that signs over a hash, or over the message
+// itself where that is 0, and says that it did so by an algorithm.
+func NewCTLogWithHash(key crypto.Signer, hash crypto.Hash, algorithm tls.SignatureAndHashAlgorithm) *CTLog {
+	return &CTLog{Time: SigningTime(), key: key, Sign: func(message []byte) ct.DigitallySigned {
+		if hash != 0 {
+			digest := hash.New()
+			digest.Write(message)
+			message = digest.Sum(nil)
+		}
+		made, err := key.Sign(rand.Reader, message, hash)
+		if err != nil {
+			panic(err)
+		}
+		return ct.DigitallySigned{Algorithm: algorithm, Signature: made}
+	}}
+}
 
 // ID is the SHA-256 of the log's public key.
 func (l *CTLog) ID() [sha256.Size]byte {
@@ -72,7 +98,7 @@ func (l *CTLog) Promise(issuer Pair, template *x509.Certificate, public crypto.P
 			panic(err)
 		}
 	}
-	sct := ct.SignedCertificateTimestamp{SCTVersion: ct.V1, LogID: ct.LogID{KeyID: l.ID()}, Timestamp: uint64(l.Time.UnixMilli())}
+	sct := ct.SignedCertificateTimestamp{SCTVersion: ct.V1, LogID: ct.LogID{KeyID: l.ID()}, Timestamp: uint64(l.Time.UnixMilli()), Extensions: l.Extensions}
 	leaf, err := ct.MerkleTreeLeafFromChain(chain, ct.PrecertLogEntryType, sct.Timestamp)
 	if err != nil {
 		panic(err)
@@ -81,29 +107,12 @@ func (l *CTLog) Promise(issuer Pair, template *x509.Certificate, public crypto.P
 	if err != nil {
 		panic(err)
 	}
-	sct.Signature = l.sign(signed)
+	sct.Signature = l.Sign(signed)
 	raw, err := tls.Marshal(sct)
 	if err != nil {
 		panic(err)
 	}
 	return raw
-}
-
-func (l *CTLog) sign(message []byte) ct.DigitallySigned {
-	var key crypto.PrivateKey
-	switch held := l.key.(type) { // the library takes keys by value
-	case *ecdsa.PrivateKey:
-		key = *held
-	case *rsa.PrivateKey:
-		key = *held
-	default:
-		panic(fmt.Sprintf("a CT log cannot sign with %T", held))
-	}
-	signed, err := tls.CreateSignature(key, tls.SHA256, message)
-	if err != nil {
-		panic(err)
-	}
-	return ct.DigitallySigned(signed)
 }
 
 // PromiseList is the extension that embeds promises in a certificate.
