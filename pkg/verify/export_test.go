@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"time"
 
-	"github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
 	"github.com/sigstore/sigstore-go/pkg/root"
 )
 
@@ -54,7 +53,7 @@ func VerdictOf(err error) Verdict { return verdictOf(err) }
 
 // Matches reports whether an identity is that of an issuer and a subject.
 func Matches(i Identity, issuer, subject string) bool {
-	return i.matches(certificate.Summary{SubjectAlternativeName: subject, Extensions: certificate.Extensions{Issuer: issuer}})
+	return i.matches(holder{issuer: issuer, subject: subject})
 }
 
 // LongestMatchIsAll reports whether an expression matches all of a text, by

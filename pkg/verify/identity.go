@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -89,53 +88,46 @@ func matcher(what, exact, expression string) (func(string) bool, error) {
 	}
 }
 
-// IdentityExtensions returns the documented names of Fulcio's certificate
-// extensions, sorted: https://github.com/sigstore/fulcio/blob/main/docs/oid-info.md,
-// the arc 1.3.6.1.4.1.57264.1. The issuer is not among them: it is an
-// Identity's own field.
-func IdentityExtensions() []string {
-	var names []string
-	for _, field := range reflect.VisibleFields(reflect.TypeFor[certificate.Extensions]()) {
-		if name := extensionName(field); name != "issuer" {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
-}
-
-func extensionName(field reflect.StructField) string {
-	name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-	return name
-}
-
 // matches reports whether the certificate is of this identity.
-func (i Identity) matches(c certificate.Summary) bool {
+func (i Identity) matches(h holder) bool {
 	// An expression can match nothing at all; an issuer there must be.
-	if i.issuer == nil || i.subject == nil || c.Issuer == "" || !i.issuer(c.Issuer) || !i.subject(c.SubjectAlternativeName) {
+	if i.issuer == nil || i.subject == nil || h.issuer == "" || !i.issuer(h.issuer) || !i.subject(h.subject) {
 		return false
 	}
-	value := reflect.ValueOf(c.Extensions)
-	for _, field := range reflect.VisibleFields(value.Type()) {
-		want, required := i.extensions[extensionName(field)]
-		if required && value.FieldByIndex(field.Index).String() != want {
+	for name, want := range i.extensions {
+		if h.extensions[name] != want {
 			return false
 		}
 	}
 	return true
 }
 
+// holder is what a certificate says of its holder.
+type holder struct {
+	issuer, subject string
+	// extensions are by the names that IdentityExtensions returns.
+	extensions map[string]string
+}
+
 // readIdentity reads issuer, subject and extensions of a certificate.
-func readIdentity(leaf *x509.Certificate) (certificate.Summary, error) {
-	summary, err := certificate.SummarizeCertificate(leaf)
+func readIdentity(leaf *x509.Certificate) (holder, error) {
+	known, err := certificate.ParseExtensions(leaf.Extensions)
 	if err != nil {
-		return certificate.Summary{}, err
+		return holder{}, err
 	}
-	// As it stands there: the summary's form of a URI has been parsed and printed.
-	if summary.SubjectAlternativeName, err = subjectName(leaf); err != nil {
-		return certificate.Summary{}, err
+	// As it stands there, not parsed and printed as a URI.
+	subject, err := subjectName(leaf)
+	if err != nil {
+		return holder{}, err
 	}
-	return summary, checkIssuers(leaf)
+	if subject == "" {
+		return holder{}, errNoSubject
+	}
+	extensions, err := extensionValues(known, leaf)
+	if err != nil {
+		return holder{}, err
+	}
+	return holder{issuer: known.Issuer, subject: subject, extensions: extensions}, checkIssuers(leaf)
 }
 
 // errNoSubject: a certificate without exactly one subject alternative name that

@@ -112,6 +112,7 @@ var fulcioExtensions = map[string]int{
 	"buildSignerURI": 9, "buildSignerDigest": 10, "runnerEnvironment": 11, "sourceRepositoryURI": 12, "sourceRepositoryDigest": 13,
 	"sourceRepositoryRef": 14, "sourceRepositoryIdentifier": 15, "sourceRepositoryOwnerURI": 16, "sourceRepositoryOwnerIdentifier": 17,
 	"buildConfigURI": 18, "buildConfigDigest": 19, "buildTrigger": 20, "runInvocationURI": 21, "sourceRepositoryVisibilityAtSigning": 22,
+	"deploymentEnvironment": 23, "tokenSubject": 24,
 }
 
 func TestEachExtension(t *testing.T) {

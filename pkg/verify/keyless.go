@@ -13,7 +13,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/verify"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
@@ -63,11 +62,11 @@ func (k *Keyless) checkLeaf(leaf *x509.Certificate, at time.Time) error {
 			return err
 		}
 	}
-	summary, err := readIdentity(leaf)
+	signer, err := readIdentity(leaf)
 	if err != nil {
 		return reject(CertificateInvalid, "its certificate cannot be read: %v", err)
 	}
-	return k.checkIdentity(summary)
+	return k.checkIdentity(signer)
 }
 
 // checkUsage checks what crypto/x509 leaves open: it takes a certificate without any
@@ -85,14 +84,14 @@ func checkUsage(leaf *x509.Certificate) error {
 	}
 }
 
-func (k *Keyless) checkIdentity(summary certificate.Summary) error {
+func (k *Keyless) checkIdentity(h holder) error {
 	for _, identity := range k.Identities {
-		if identity.matches(summary) {
+		if identity.matches(h) {
 			return nil
 		}
 	}
 	return reject(IdentityMismatch, "it was made by %.200q of issuer %.200q, and the authority asks for %s",
-		summary.SubjectAlternativeName, summary.Issuer, k.Identities[0].text)
+		h.subject, h.issuer, k.Identities[0].text)
 }
 
 // signers returns the keys that may have made the candidate's signature: the
@@ -183,9 +182,9 @@ func (a *Authority) signer(c *candidate, key Key) string {
 	if c.leaf == nil {
 		return key.String()
 	}
-	summary, err := readIdentity(c.leaf)
+	signer, err := readIdentity(c.leaf)
 	if err != nil {
 		return "certificate"
 	}
-	return printable(fmt.Sprintf("identity %s (issuer %s)", summary.SubjectAlternativeName, summary.Issuer))
+	return printable(fmt.Sprintf("identity %s (issuer %s)", signer.subject, signer.issuer))
 }

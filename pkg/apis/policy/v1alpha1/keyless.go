@@ -70,7 +70,7 @@ type Identity struct {
 	// +optional
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=24
-	// +kubebuilder:validation:XValidation:rule="self.all(k, k in ['githubWorkflowTrigger','githubWorkflowSHA','githubWorkflowName','githubWorkflowRepository','githubWorkflowRef','buildSignerURI','buildSignerDigest','runnerEnvironment','sourceRepositoryURI','sourceRepositoryDigest','sourceRepositoryRef','sourceRepositoryIdentifier','sourceRepositoryOwnerURI','sourceRepositoryOwnerIdentifier','buildConfigURI','buildConfigDigest','buildTrigger','runInvocationURI','sourceRepositoryVisibilityAtSigning'])",message="an extension has a name that Fulcio does not give"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, k in ['githubWorkflowTrigger','githubWorkflowSHA','githubWorkflowName','githubWorkflowRepository','githubWorkflowRef','buildSignerURI','buildSignerDigest','runnerEnvironment','sourceRepositoryURI','sourceRepositoryDigest','sourceRepositoryRef','sourceRepositoryIdentifier','sourceRepositoryOwnerURI','sourceRepositoryOwnerIdentifier','buildConfigURI','buildConfigDigest','buildTrigger','runInvocationURI','sourceRepositoryVisibilityAtSigning','deploymentEnvironment','tokenSubject'])",message="an extension has a name that Fulcio does not give"
 	Extensions map[string]ExtensionValue `json:"extensions,omitempty"`
 }
 
