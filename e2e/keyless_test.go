@@ -83,6 +83,19 @@ func TestTheGateReadsWhatEachCISystemClaims(t *testing.T) {
 			"sourceRepositoryURI": "github.com/acme/shop",
 			"sourceRepositoryRef": "refs/heads/main",
 		}},
+		"Azure DevOps": {identity(t)(S(t).AzureIdentity("acme/shop/release")), map[string]string{
+			"sourceRepositoryURI": "https://dev.azure.com/acme/shop/_git/shop",
+			"sourceRepositoryRef": "refs/heads/main",
+			"buildSignerURI":      "p://acme/shop/release",
+			"runInvocationURI":    "p://acme/shop/release/5005",
+			"tokenSubject":        "p://acme/shop/release",
+		}},
+		"GitHub Actions, in an environment": {
+			identity(t)(S(t).GitHubIdentity("acme/shop", map[string]any{"environment": "production"})), map[string]string{
+				"deploymentEnvironment": "production",
+				"tokenSubject":          "repo:acme/shop:ref:refs/heads/main",
+			},
+		},
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()

@@ -94,3 +94,23 @@ func (s *Stack) CircleCIIdentity(projectID, repository string) (Identity, error)
 		Token:   token,
 	}, err
 }
+
+// AzureIdentity is a run of a pipeline of Azure DevOps (organization/project/name),
+// which builds the main branch of the repository of the same name.
+func (s *Stack) AzureIdentity(pipeline string) (Identity, error) {
+	organization, rest, _ := strings.Cut(pipeline, "/")
+	project, _, _ := strings.Cut(rest, "/")
+	subject := "p://" + pipeline
+	token, err := s.IdentityToken(AzureIssuer, map[string]any{
+		"sub":     subject,
+		"org_id":  "0f9d1c2e-5b7a-4a53-9a1b-6d6c8e5b5001",
+		"prj_id":  "0f9d1c2e-5b7a-4a53-9a1b-6d6c8e5b5002",
+		"def_id":  "5003",
+		"rpo_id":  "0f9d1c2e-5b7a-4a53-9a1b-6d6c8e5b5004",
+		"rpo_uri": "https://dev.azure.com/" + organization + "/" + project + "/_git/" + project,
+		"rpo_ver": ciCommit,
+		"rpo_ref": "refs/heads/main",
+		"run_id":  "5005",
+	})
+	return Identity{Issuer: s.Keyless.OIDC.issuer(AzureIssuer), Subject: subject, Token: token}, err
+}

@@ -5,7 +5,9 @@ package stack
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -80,18 +82,24 @@ func (s *Stack) fulcioConfig(ctx context.Context, name string, oidc *OIDC) (stri
 	if err != nil {
 		return "", err
 	}
-	public, err := os.ReadFile(file)
+	config, err := readYAML(file)
 	if err != nil {
 		return "", err
-	}
-	var config map[string]any
-	if err := yaml.Unmarshal(public, &config); err != nil {
-		return "", fmt.Errorf("parse %s: %w", file, err)
 	}
 	providers, ok := config["ci-issuer-metadata"].(map[string]any)
 	if !ok {
 		return "", fmt.Errorf("%s describes no CI system", file)
 	}
+	// Fulcio's own configuration does not know Azure DevOps; our documentation has it.
+	azure, err := readYAML(filepath.Join(s.root, "docs", "ci", "fulcio-azure-devops.yaml"))
+	if err != nil {
+		return "", err
+	}
+	more, ok := azure["ci-issuer-metadata"].(map[string]any)
+	if !ok {
+		return "", errors.New("docs/ci/fulcio-azure-devops.yaml describes no CI system")
+	}
+	maps.Copy(providers, more)
 	issuers := map[string]any{
 		s.ControlPlane.URL: map[string]any{
 			"issuer-url": s.ControlPlane.URL, "client-id": clientID, "type": "kubernetes", "ca-cert": string(s.ControlPlane.CA),
@@ -110,4 +118,16 @@ func (s *Stack) fulcioConfig(ctx context.Context, name string, oidc *OIDC) (stri
 		return "", err
 	}
 	return s.run.write(name+".yaml", own)
+}
+
+func readYAML(file string) (map[string]any, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	var content map[string]any
+	if err := yaml.Unmarshal(text, &content); err != nil {
+		return nil, fmt.Errorf("parse %s: %w", file, err)
+	}
+	return content, nil
 }

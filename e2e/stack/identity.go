@@ -23,6 +23,7 @@ const (
 	GitHubIssuer   = "github-workflow"
 	GitLabIssuer   = "gitlab-pipeline"
 	CircleCIIssuer = "circleci-job"
+	AzureIssuer    = "azure-devops"
 )
 
 // IdentityToken makes a token of one issuer of the stack with the given claims.

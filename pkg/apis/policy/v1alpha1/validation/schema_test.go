@@ -6,6 +6,7 @@ package validation
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -115,16 +116,38 @@ func TestSamplesAreValid(t *testing.T) {
 		if filepath.Base(file) == "kustomization.yaml" {
 			continue
 		}
-		t.Run(filepath.Base(file), func(t *testing.T) { checkSample(t, file) })
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkSample(t, text)
+		})
 	}
 }
 
-func checkSample(t *testing.T, file string) {
-	t.Helper()
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
+// TestObjectsInTheDocumentationAreValid: so is what the pages say.
+func TestObjectsInTheDocumentationAreValid(t *testing.T) {
+	blocks := regexp.MustCompile("(?s)```yaml\n(apiVersion: policy\\.countersign\\.dev/.*?)```")
+	checked := 0
+	err := filepath.WalkDir(filepath.Join("..", "..", "..", "..", "..", "docs"), func(file string, entry os.DirEntry, err error) error {
+		if err != nil || filepath.Ext(file) != ".md" {
+			return err
+		}
+		page, err := os.ReadFile(file)
+		for _, block := range blocks.FindAllSubmatch(page, -1) {
+			checked++
+			t.Run(entry.Name(), func(t *testing.T) { checkSample(t, block[1]) })
+		}
+		return err
+	})
+	if err != nil || checked < 6 {
+		t.Fatalf("%d objects found, %v", checked, err)
 	}
+}
+
+func checkSample(t *testing.T, text []byte) {
+	t.Helper()
 	var kind metav1.TypeMeta
 	if err := yaml.Unmarshal(text, &kind); err != nil {
 		t.Fatal(err)
