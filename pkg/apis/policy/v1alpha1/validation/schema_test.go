@@ -4,6 +4,7 @@
 package validation
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -130,11 +131,12 @@ func TestSamplesAreValid(t *testing.T) {
 func TestObjectsInTheDocumentationAreValid(t *testing.T) {
 	blocks := regexp.MustCompile("(?s)```yaml\n(apiVersion: policy\\.countersign\\.dev/.*?)```")
 	checked := 0
-	err := filepath.WalkDir(filepath.Join("..", "..", "..", "..", "..", "docs"), func(file string, entry os.DirEntry, err error) error {
+	pages := os.DirFS(filepath.Join("..", "..", "..", "..", "..", "docs"))
+	err := fs.WalkDir(pages, ".", func(file string, entry fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(file) != ".md" {
 			return err
 		}
-		page, err := os.ReadFile(file)
+		page, err := fs.ReadFile(pages, file)
 		for _, block := range blocks.FindAllSubmatch(page, -1) {
 			checked++
 			t.Run(entry.Name(), func(t *testing.T) { checkSample(t, block[1]) })
