@@ -43,10 +43,11 @@ func BenchmarkWorthlessSignatures(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	client, err := tlog.NewRekorV1Client(base, nil)
+	endpoints, err := tlog.NewEndpoints(tlog.EndpointsConfig{URLs: []*url.URL{base}})
 	if err != nil {
 		b.Fatal(err)
 	}
+	client := tlog.NewRekorV1Client(endpoints)
 	key, err := verify.ParseKey(signer.PEM(), "")
 	if err != nil {
 		b.Fatal(err)
