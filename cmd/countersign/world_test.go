@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -30,6 +31,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/countersign-dev/countersign/pkg/tlog/tlogtest"
+	"github.com/countersign-dev/countersign/pkg/verify/verifytest"
 )
 
 // world is what a script finds: a registry with images app:signed, app:unsigned,
@@ -73,6 +75,7 @@ func (w *world) variables() map[string]string {
 	return map[string]string{
 		"REGISTRY": w.host(), "DIGEST": w.digests["signed"], "UNSIGNED_DIGEST": w.digests["unsigned"],
 		"ARTIFACT_SHA256": fmt.Sprintf("%x", sha256.Sum256([]byte(artifact))),
+		"IDENTITY":        verifytest.Subject, "ISSUER": verifytest.Issuer,
 	}
 }
 
@@ -92,7 +95,7 @@ spec:
 %s%s`, name, mode, glob, indent(w.publicPEM(w.key), "        "), extra)
 	}
 	corp := w.host() + "/**"
-	return map[string]string{
+	files := map[string]string{
 		"policy.yaml":       policy("payments", "enforce", corp, ""),
 		"policy-audit.yaml": policy("payments", "audit", corp, ""),
 		"policy-corp.yaml":  policy("corp", "enforce", "registry.corp.example/**", ""),
@@ -108,6 +111,8 @@ spec:
 		"expired_root.json": w.trustedRoot(w.log, "2020-01-01T00:00:00Z", "2021-01-01T00:00:00Z"),
 		"another_root.json": w.trustedRoot(tlogtest.New(logHost), "2020-01-01T00:00:00Z", ""),
 	}
+	maps.Copy(files, w.keylessFiles())
+	return files
 }
 
 func (w *world) logObject(url string) string {

@@ -48,8 +48,13 @@ type Inclusion struct {
 	// Hashes are the 32-byte hashes of the audit path, from leaf to root.
 	Hashes [][]byte
 	// Checkpoint is the signed note. Tree size and root hash are taken from it
-	// alone: those beside it in a bundle are signed by nobody.
+	// alone.
 	Checkpoint string
+	// TreeSize and RootHash are what stands beside the checkpoint in a bundle, 0
+	// and empty when nothing does. Nobody signed them: they decide nothing, and
+	// must not contradict the checkpoint.
+	TreeSize int64
+	RootHash []byte
 }
 
 // checkID returns an error that wraps ErrUnknownLog if the entry is in another log.
@@ -89,6 +94,9 @@ func (i *Inclusion) verify(l *Log, leaf [sha256.Size]byte) (Checkpoint, error) {
 	checkpoint, err := l.VerifyCheckpoint([]byte(i.Checkpoint))
 	if err != nil {
 		return Checkpoint{}, err
+	}
+	if i.TreeSize != 0 && uint64(i.TreeSize) != checkpoint.size || len(i.RootHash) > 0 && !bytes.Equal(i.RootHash, checkpoint.root[:]) {
+		return Checkpoint{}, fmt.Errorf("%w: it is for another tree than that of its checkpoint, of size %d", ErrInclusionProof, checkpoint.size)
 	}
 	if len(i.Hashes) > maxProofHashes {
 		return Checkpoint{}, fmt.Errorf("%w: inclusion proof has %d hashes", ErrLimit, len(i.Hashes))

@@ -28,6 +28,9 @@ type Authority struct {
 	// TimestampRoot holds the authorities of which one must have stamped the
 	// signature. It adds a requirement: it never replaces the log.
 	TimestampRoot root.TrustedMaterial
+	// TimestampIfPresent asks for that only of a signature that comes with
+	// timestamps: none is needed, but who shows some must show a good one.
+	TimestampIfPresent bool
 	// Annotations are claims that the signature must carry, beside its image.
 	Annotations map[string]string
 	// Attestations are required beside the signature, all of them.
@@ -203,9 +206,11 @@ func (a *Authority) verifyEvidence(ctx context.Context, c *candidate, key Key) V
 		}
 		evidence.Proofs = proofs
 	}
-	if err := a.checkTimes(c, stamped, evidence.Proofs); err != nil {
+	times, err := a.checkTimes(c, stamped, evidence.Proofs)
+	if err != nil {
 		return verdictOf(err)
 	}
+	evidence.SignedAt = times
 	evidence.VerifiedAt = time.Now().UTC()
 	return Verified{Evidence: evidence}
 }

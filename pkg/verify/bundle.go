@@ -37,6 +37,9 @@ func parseBundle(text []byte) (*candidate, error) {
 	if len(stamps) > maxTimestamps {
 		return nil, reject(LimitExceeded, "the bundle has %d timestamps", len(stamps))
 	}
+	if err := checkStructure(message); err != nil {
+		return nil, err
+	}
 	if material != nil {
 		material.TlogEntries = nil
 		material.TimestampVerificationData = nil
@@ -44,6 +47,9 @@ func parseBundle(text []byte) (*candidate, error) {
 	entity, err := bundle.NewBundle(message)
 	if err != nil {
 		return nil, reject(SignatureInvalid, "the bundle is not valid: %.200v", err)
+	}
+	if err := checkChain(material); err != nil {
+		return nil, err
 	}
 	c := &candidate{format: "bundle", entity: entity, hint: material.GetPublicKey().GetHint()}
 	if c.certified = material.GetPublicKey() == nil; c.certified {
@@ -88,8 +94,8 @@ func bundleLeaf(material *protobundle.VerificationMaterial) (*x509.Certificate, 
 	return parseLeafDER(material.GetCertificate().GetRawBytes())
 }
 
-// bundleEntry copies what package tlog needs of a bundle's log entry. Kind,
-// version, tree size and root hash are left out on purpose: nobody signed them.
+// bundleEntry copies what package tlog needs of a bundle's log entry. Kind and
+// version are left out on purpose: nobody signed them.
 func bundleEntry(e *rekorv1.TransparencyLogEntry) *tlog.Entry {
 	entry := &tlog.Entry{
 		LogID:                e.GetLogId().GetKeyId(),
@@ -103,6 +109,8 @@ func bundleEntry(e *rekorv1.TransparencyLogEntry) *tlog.Entry {
 			Index:      p.GetLogIndex(),
 			Hashes:     p.GetHashes(),
 			Checkpoint: p.GetCheckpoint().GetEnvelope(),
+			TreeSize:   p.GetTreeSize(),
+			RootHash:   p.GetRootHash(),
 		}
 	}
 	return entry

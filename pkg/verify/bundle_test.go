@@ -16,6 +16,8 @@ import (
 	"github.com/countersign-dev/countersign/pkg/verify/verifytest"
 )
 
+const bundleV01 = "application/vnd.dev.sigstore.bundle+json;version=0.1"
+
 func TestBundle(t *testing.T) {
 	// set changes one value of a good bundle.
 	set := func(value any, path ...any) func(*world) verifytest.BundleJSON {
@@ -42,7 +44,7 @@ func TestBundle(t *testing.T) {
 		"signed and logged": {sign: good, want: verified},
 
 		// What it says that it is.
-		"version 0.1":           {sign: set("application/vnd.dev.sigstore.bundle+json;version=0.1", "mediaType"), want: verified},
+		"version 0.1":           {sign: set(bundleV01, "mediaType"), want: verified},
 		"version 0.2":           {sign: set("application/vnd.dev.sigstore.bundle+json;version=0.2", "mediaType"), want: verified},
 		"version 0.3, old form": {sign: set("application/vnd.dev.sigstore.bundle+json;version=0.3", "mediaType"), want: verified},
 		"version 0.4":           {sign: set("application/vnd.dev.sigstore.bundle.v0.4+json", "mediaType"), want: verify.SignatureInvalid},
@@ -103,21 +105,41 @@ func TestBundle(t *testing.T) {
 			b, e := w.bundle()
 			return b.Set(slicesOf(verifytest.EntryJSON(e), verify.MaxLogEntries+1), "verificationMaterial", "tlogEntries")
 		}, want: verify.LimitExceeded},
-		"16 entries, 15 of them of nobody": {sign: func(w *world) verifytest.BundleJSON {
+		"16 entries, 15 of them of other logs": {sign: func(w *world) verifytest.BundleJSON {
 			b, e := w.bundle()
-			return b.Set(append(slicesOf(map[string]any{}, verify.MaxLogEntries-1), verifytest.EntryJSON(e)), "verificationMaterial", "tlogEntries")
+			list := []any{}
+			for range verify.MaxLogEntries - 1 {
+				list = append(list, verifytest.EntryJSON(elsewhere(e)))
+				e.LogIndex++
+			}
+			e.LogIndex -= int64(len(list))
+			return b.Set(append(list, verifytest.EntryJSON(e)), "verificationMaterial", "tlogEntries")
 		}, want: verified},
-		"a bad entry of this log before the good one": {sign: func(w *world) verifytest.BundleJSON {
+		"the entry twice": {sign: func(w *world) verifytest.BundleJSON {
 			b, e := w.bundle()
-			bad := w.log.Entry(2, 7)
-			return b.Set([]any{verifytest.EntryJSON(bad), verifytest.EntryJSON(e)}, "verificationMaterial", "tlogEntries")
+			return b.Set([]any{verifytest.EntryJSON(e), verifytest.EntryJSON(e)}, "verificationMaterial", "tlogEntries")
+		}, want: verify.SignatureInvalid},
+		"an entry about another before the good one": {sign: func(w *world) verifytest.BundleJSON {
+			_, other := w.bundleOf(w.signer.Envelope(verifytest.PayloadType, verifytest.Statement(imageB)))
+			b, e := w.bundle()
+			return b.Set([]any{verifytest.EntryJSON(other), verifytest.EntryJSON(e)}, "verificationMaterial", "tlogEntries")
 		}, want: verified},
-		"an entry that is null":                    {sign: set([]any{nil}, "verificationMaterial", "tlogEntries"), want: verify.SignatureInvalid},
-		"an empty entry":                           {sign: set([]any{map[string]any{}}, "verificationMaterial", "tlogEntries"), want: verify.LogUnknown},
-		"another kind and version beside the body": {sign: set(map[string]any{"kind": "rfc3161", "version": "9"}, "verificationMaterial", "tlogEntries", 0, "kindVersion"), want: verified},
-		"another size and root beside the proof": {sign: func(w *world) verifytest.BundleJSON {
-			return good(w).Set("1", "verificationMaterial", "tlogEntries", 0, "inclusionProof", "treeSize").Set([]byte("x"), "verificationMaterial", "tlogEntries", 0, "inclusionProof", "rootHash")
-		}, want: verified},
+		"an entry without a body":            {sign: set(nil, "verificationMaterial", "tlogEntries", 0, "canonicalizedBody"), want: verify.SignatureInvalid},
+		"an entry of no log":                 {sign: set(nil, "verificationMaterial", "tlogEntries", 0, "logId"), want: verify.SignatureInvalid},
+		"an entry of no kind":                {sign: set(nil, "verificationMaterial", "tlogEntries", 0, "kindVersion"), want: verify.LogEntryMismatch},
+		"a negative index":                   {sign: set("-1", "verificationMaterial", "tlogEntries", 0, "logIndex"), want: verify.SignatureInvalid},
+		"a negative index in the shard":      {sign: set("-1", "verificationMaterial", "tlogEntries", 0, "inclusionProof", "logIndex"), want: verify.SignatureInvalid},
+		"an entry that is null":              {sign: set([]any{nil}, "verificationMaterial", "tlogEntries"), want: verify.SignatureInvalid},
+		"an empty entry":                     {sign: set([]any{map[string]any{}}, "verificationMaterial", "tlogEntries"), want: verify.SignatureInvalid},
+		"a kind that is none of signatures":  {sign: set(map[string]any{"kind": "rfc3161", "version": "0.0.1"}, "verificationMaterial", "tlogEntries", 0, "kindVersion"), want: verify.LogEntryMismatch},
+		"another kind beside the body":       {sign: set(map[string]any{"kind": "hashedrekord", "version": "0.0.1"}, "verificationMaterial", "tlogEntries", 0, "kindVersion"), want: verify.LogEntryMismatch},
+		"another version beside the body":    {sign: set(map[string]any{"kind": "dsse", "version": "0.0.2"}, "verificationMaterial", "tlogEntries", 0, "kindVersion"), want: verify.LogEntryMismatch},
+		"a version that there is not":        {sign: set(map[string]any{"kind": "dsse", "version": "0.0.3"}, "verificationMaterial", "tlogEntries", 0, "kindVersion"), want: verify.LogEntryMismatch},
+		"another size beside the checkpoint": {sign: set("1", "verificationMaterial", "tlogEntries", 0, "inclusionProof", "treeSize"), want: verify.InclusionProofInvalid},
+		"another root beside the checkpoint": {sign: set(make([]byte, 32), "verificationMaterial", "tlogEntries", 0, "inclusionProof", "rootHash"), want: verify.InclusionProofInvalid},
+		"no size beside the checkpoint":      {sign: set(nil, "verificationMaterial", "tlogEntries", 0, "inclusionProof", "treeSize"), want: verify.SignatureInvalid},
+		"no root beside the checkpoint":      {sign: set(nil, "verificationMaterial", "tlogEntries", 0, "inclusionProof", "rootHash"), want: verify.SignatureInvalid},
+		"a short root beside the checkpoint": {sign: set([]byte("x"), "verificationMaterial", "tlogEntries", 0, "inclusionProof", "rootHash"), want: verify.SignatureInvalid},
 		"the entry of another envelope": {sign: func(w *world) verifytest.BundleJSON {
 			b, _ := w.bundle()
 			_, other := w.bundleOf(w.signer.Envelope(verifytest.PayloadType, verifytest.Statement(imageB)))
@@ -136,16 +158,37 @@ func TestBundle(t *testing.T) {
 			b, e := w.bundle()
 			e.Inclusion = nil
 			return b.Set([]any{verifytest.EntryJSON(e)}, "verificationMaterial", "tlogEntries")
+		}, want: verify.SignatureInvalid},
+		"a promise of this log and no proof, in v0.1": {sign: func(w *world) verifytest.BundleJSON {
+			b, e := w.bundle()
+			e.Inclusion = nil
+			return b.Set(bundleV01, "mediaType").Set([]any{verifytest.EntryJSON(e)}, "verificationMaterial", "tlogEntries")
 		}, want: verified}, // fetched
+		"a proof and no promise": {sign: func(w *world) verifytest.BundleJSON {
+			b, e := w.bundle()
+			e.SignedEntryTimestamp = nil
+			return b.Set([]any{verifytest.EntryJSON(e)}, "verificationMaterial", "tlogEntries")
+		}, want: verified},
+		"a proof and no promise, in v0.1": {sign: func(w *world) verifytest.BundleJSON {
+			b, e := w.bundle()
+			e.SignedEntryTimestamp = nil
+			return b.Set(bundleV01, "mediaType").Set([]any{verifytest.EntryJSON(e)}, "verificationMaterial", "tlogEntries")
+		}, want: verify.SignatureInvalid},
 		"neither promise nor proof": {sign: func(w *world) verifytest.BundleJSON {
 			b, e := w.bundle()
 			e.Inclusion, e.SignedEntryTimestamp = nil, nil
 			return b.Set([]any{verifytest.EntryJSON(e)}, "verificationMaterial", "tlogEntries")
+		}, want: verify.SignatureInvalid},
+		"neither promise nor proof, beside another log's": {sign: func(w *world) verifytest.BundleJSON {
+			b, e := w.bundle()
+			other := verifytest.EntryJSON(elsewhere(e))
+			e.Inclusion, e.SignedEntryTimestamp = nil, nil
+			return b.Set([]any{other, verifytest.EntryJSON(e)}, "verificationMaterial", "tlogEntries")
 		}, want: verify.InclusionProofInvalid}, // not worth a request: anybody can write it
-		"a proof without a checkpoint": {sign: set(nil, "verificationMaterial", "tlogEntries", 0, "inclusionProof", "checkpoint"), want: verify.CheckpointInvalid},
+		"a proof without a checkpoint": {sign: set(nil, "verificationMaterial", "tlogEntries", 0, "inclusionProof", "checkpoint"), want: verify.SignatureInvalid},
 		"a proof of 64 hashes":         {sign: set(slicesOf(make([]byte, 32), 64), "verificationMaterial", "tlogEntries", 0, "inclusionProof", "hashes"), want: verify.LimitExceeded},
 		"a proof of 10,000 hashes":     {sign: set(slicesOf(make([]byte, 32), 10_000), "verificationMaterial", "tlogEntries", 0, "inclusionProof", "hashes"), want: verify.LimitExceeded},
-		"a body of 128 KiB and a byte": {sign: set(make([]byte, 128<<10+1), "verificationMaterial", "tlogEntries", 0, "canonicalizedBody"), want: verify.LimitExceeded},
+		"a body of 128 KiB and a byte": {sign: set(append([]byte(`{"apiVersion":"0.0.1","kind":"dsse","spec":{`), make([]byte, 128<<10)...), "verificationMaterial", "tlogEntries", 0, "canonicalizedBody"), want: verify.LimitExceeded},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)

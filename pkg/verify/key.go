@@ -135,6 +135,25 @@ func newKey(public crypto.PublicKey, hash crypto.Hash) (Key, error) {
 	return key, nil
 }
 
+// DefaultHashAlgorithm returns the hash that a key is used with when nobody says
+// which, as sigstore's clients choose it: sha384 and sha512 for ECDSA keys on P-384
+// and P-521, sha256 for all others, and for what is no key.
+func DefaultHashAlgorithm(text []byte) string {
+	public, err := cryptoutils.UnmarshalPEMToPublicKey(text)
+	if err != nil {
+		return ""
+	}
+	if key, ok := public.(*ecdsa.PublicKey); ok {
+		switch key.Curve {
+		case elliptic.P384():
+			return "sha384"
+		case elliptic.P521():
+			return "sha512"
+		}
+	}
+	return "sha256"
+}
+
 func parsePublicKey(block *pem.Block) (crypto.PublicKey, error) {
 	var public any
 	var err error

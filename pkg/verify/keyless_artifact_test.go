@@ -46,6 +46,11 @@ func TestVerifyArtifactByCertificate(t *testing.T) {
 			e := *s.entry
 			e.Inclusion = nil
 			return s.logged(&e)
+		}, want: verify.SignatureInvalid},
+		"only a promise, in v0.1": {bundle: func(_ *keyless, s signed) verifytest.BundleJSON {
+			e := *s.entry
+			e.Inclusion = nil
+			return s.logged(&e).Set(bundleV01, "mediaType")
 		}, want: verify.NotLogged},
 		"only a proof": {bundle: func(_ *keyless, s signed) verifytest.BundleJSON { return s.promise(nil) }, want: verify.TimestampInvalid},
 		"a proof and a timestamp": {bundle: func(k *keyless, s signed) verifytest.BundleJSON {

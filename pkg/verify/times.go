@@ -17,17 +17,14 @@ import (
 // maxTimestamps bounds the RFC 3161 timestamps of one signature.
 const maxTimestamps = 16
 
-// checkTimes checks when the signature was made, as far as somebody trustworthy
+// checkTimes returns when the signature was made, as far as somebody trustworthy
 // says so: a timestamp authority, over the signature's bytes, or the log, in a
 // signed entry timestamp that was verified with the proof. The wall clock never
 // counts. A certificate must have been good at every one of these times, and
 // there must be one.
-func (a *Authority) checkTimes(c *candidate, stamped stamps, proofs []tlog.Proof) error {
-	if a.TimestampRoot != nil && len(stamped.demanded) == 0 {
-		return reject(TimestampInvalid, "the policy asks for a timestamp by an authority of its trust root, and none of the %d that came along verifies", len(c.timestamps))
-	}
-	if a.Keyless == nil {
-		return nil
+func (a *Authority) checkTimes(c *candidate, stamped stamps, proofs []tlog.Proof) ([]time.Time, error) {
+	if a.TimestampRoot != nil && len(stamped.demanded) == 0 && !(a.TimestampIfPresent && len(c.timestamps) == 0) {
+		return nil, reject(TimestampInvalid, "a timestamp by an authority of the trust root is asked for, and none of the %d that came along verifies", len(c.timestamps))
 	}
 	times := stamped.all()
 	for _, p := range proofs {
@@ -35,18 +32,23 @@ func (a *Authority) checkTimes(c *candidate, stamped stamps, proofs []tlog.Proof
 			times = append(times, t)
 		}
 	}
+	slices.SortFunc(times, time.Time.Compare)
+	times = slices.CompactFunc(times, time.Time.Equal)
+	if a.Keyless == nil {
+		return times, nil
+	}
 	if err := c.checkUnsigned(proofs); err != nil {
-		return err
+		return nil, err
 	}
 	if len(times) == 0 {
-		return reject(TimestampInvalid, "nobody trustworthy says when it was made: neither the log in a signed entry timestamp, nor a timestamp authority of the trust root")
+		return nil, reject(TimestampInvalid, "nobody trustworthy says when it was made: neither the log in a signed entry timestamp, nor a timestamp authority of the trust root")
 	}
 	for _, t := range times {
 		if err := a.Keyless.checkLeaf(c.leaf, t); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return times, nil
 }
 
 // stamps are the times at which timestamp authorities saw a signature.

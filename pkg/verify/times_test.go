@@ -255,7 +255,7 @@ func TestTheSameBytesGetTheSameVerdict(t *testing.T) {
 	s.bundle, s.entry, s.signature = k.bundleBy(k.certified())
 	promised := *s.entry
 	promised.Inclusion = nil
-	onlyPromise, onlyProof := s.logged(&promised).Verify(), s.promise(nil).Verify()
+	onlyPromise, onlyProof := s.logged(&promised).Set(bundleV01, "mediaType").Verify(), s.promise(nil).Verify()
 	legacy := k.legacyBy(k.certified())
 	bare := legacy
 	bare.RekorBundle = ""

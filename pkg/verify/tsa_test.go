@@ -202,7 +202,7 @@ func TestTimestampRequired(t *testing.T) {
 	t.Run("of a log that cannot be reached", func(t *testing.T) {
 		b, entry, signature := k.bundleBy(k.signer)
 		entry.Inclusion = nil
-		b = b.Stamped(k.tsa.Stamp(signature, at)).Set([]any{verifytest.EntryJSON(entry)}, "verificationMaterial", "tlogEntries")
+		b = b.Stamped(k.tsa.Stamp(signature, at)).Set(bundleV01, "mediaType").Set([]any{verifytest.EntryJSON(entry)}, "verificationMaterial", "tlogEntries")
 		unreachable := *keyed
 		unreachable.Logs = []*tlog.Prover{proverFor(t, "corp", k.log, nil, tlog.NewMemoryHistory())}
 		want(t, unreachable.Verify(t.Context(), imageA, []verify.Signature{b.Verify()}), verify.LogUnavailable)

@@ -64,6 +64,10 @@ type Evidence struct {
 	Proofs []tlog.Proof `json:"proofs,omitempty"`
 	// Attestations are those that were required beside the signature, verified.
 	Attestations []AttestationEvidence `json:"attestations,omitempty"`
+	// SignedAt is when the signature was there already, in the words of those who
+	// are trusted to know: timestamp authorities, and logs in signed entry
+	// timestamps. It is empty where nobody said, and nobody had to.
+	SignedAt []time.Time `json:"signedAt,omitempty"`
 	// VerifiedAt is when the verdict was reached.
 	VerifiedAt time.Time `json:"verifiedAt"`
 }

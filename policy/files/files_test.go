@@ -134,8 +134,8 @@ func TestTrustedRootsThatNameNoLogAreRefused(t *testing.T) {
 		"another type": `{"mediaType":"application/json","tlogs":[]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			if logs, err := files.TrustedRootLogs([]byte(text)); err == nil {
-				t.Errorf("no error, and %d logs", len(logs))
+			if parsed, err := files.ParseTrustedRoot([]byte(text)); err == nil {
+				t.Errorf("no error, and %d logs", len(parsed.Logs))
 			}
 		})
 	}

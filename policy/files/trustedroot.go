@@ -4,10 +4,12 @@
 package files
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
-	"sort"
+	"slices"
 	"time"
 
 	"github.com/sigstore/sigstore-go/pkg/root"
@@ -25,31 +27,40 @@ type OfflineLog struct {
 	Start, End time.Time
 }
 
-// TrustedRootLogs returns the transparency logs in a trusted_root.json, by name.
-// A log is named after the host of its base URL, and known by its key: the root does
-// not say what its checkpoints call it.
-func TrustedRootLogs(text []byte) ([]OfflineLog, error) {
-	trusted, err := root.NewTrustedRootFromJSON(text)
+// TrustedRoot is what a trusted_root.json holds.
+type TrustedRoot struct {
+	// Material holds the certificate authorities, the CT logs and the timestamp
+	// authorities.
+	Material root.TrustedMaterial
+	// Logs are the transparency logs, by name.
+	Logs []OfflineLog
+}
+
+// ParseTrustedRoot parses a trusted_root.json that has a transparency log. A log is
+// named after the host of its base URL, and known by its key: the root does not say
+// what its checkpoints call it.
+func ParseTrustedRoot(text []byte) (TrustedRoot, error) {
+	trusted, err := trust.ParseTrustedRoot(text)
 	if err != nil {
-		return nil, fmt.Errorf("trusted root: %w", err)
+		return TrustedRoot{}, err
 	}
-	var logs []OfflineLog
+	parsed := TrustedRoot{Material: trusted}
 	for id, l := range trusted.RekorLogs() {
 		base, err := url.Parse(l.BaseURL)
 		if err != nil || base.Hostname() == "" {
-			return nil, fmt.Errorf("trusted root: the base URL of the log with ID %s names no host", id)
+			return TrustedRoot{}, fmt.Errorf("trusted root: the base URL of the log with ID %s names no host", id)
 		}
 		log, err := tlog.NewLog(tlog.Config{Name: base.Hostname(), Version: tlog.RekorV1, KeyOnly: true, Key: l.PublicKey})
 		if err != nil {
-			return nil, fmt.Errorf("trusted root: log %s: %w", base.Hostname(), err)
+			return TrustedRoot{}, fmt.Errorf("trusted root: log %s: %w", base.Hostname(), err)
 		}
-		logs = append(logs, OfflineLog{Prover: offline(log), Start: l.ValidityPeriodStart, End: l.ValidityPeriodEnd})
+		parsed.Logs = append(parsed.Logs, OfflineLog{Prover: offline(log), Start: l.ValidityPeriodStart, End: l.ValidityPeriodEnd})
 	}
-	if len(logs) == 0 {
-		return nil, fmt.Errorf("trusted root: it holds no transparency log")
+	if len(parsed.Logs) == 0 {
+		return TrustedRoot{}, errors.New("trusted root: it holds no transparency log")
 	}
-	sort.Slice(logs, func(i, j int) bool { return logs[i].Prover.Log().Name() < logs[j].Prover.Log().Name() })
-	return logs, nil
+	slices.SortFunc(parsed.Logs, func(a, b OfflineLog) int { return cmp.Compare(a.Prover.Log().Name(), b.Prover.Log().Name()) })
+	return parsed, nil
 }
 
 // OfflineLogs returns the configured logs, for use without asking them.
@@ -87,7 +98,7 @@ func WithinValidity(verdict verify.Verdict, logs []OfflineLog, now time.Time) ve
 	}
 	for _, proof := range good.Evidence.Proofs {
 		for _, l := range logs {
-			if l.Prover.Log().ID() == proof.LogID() && !l.valid(proof, now) {
+			if l.Prover.Log().ID() == proof.LogID() && !l.valid(takenAt(proof, good.Evidence.SignedAt, now)) {
 				return verify.Rejected{
 					Reason: verify.TimestampInvalid,
 					Detail: fmt.Sprintf("nothing shows that log %q took the entry while its key was valid", proof.Log()),
@@ -98,12 +109,24 @@ func WithinValidity(verdict verify.Verdict, logs []OfflineLog, now time.Time) ve
 	return verdict
 }
 
-// valid reports whether the log's key was valid when it took the entry. When no
-// signed entry timestamp says when that was, the key must be valid now.
-func (l OfflineLog) valid(proof tlog.Proof, now time.Time) bool {
-	at, known := proof.IntegratedTime()
-	if !known {
-		at = now
+// takenAt returns when a log took an entry: when it says so itself, in a signed
+// entry timestamp; else when the signature was made, in the words of timestamp
+// authorities, since whoever signs logs at once. When nobody says anything, all that
+// is known is that it is in the log now.
+func takenAt(proof tlog.Proof, signedAt []time.Time, now time.Time) []time.Time {
+	if at, known := proof.IntegratedTime(); known {
+		return []time.Time{at}
 	}
-	return !at.Before(l.Start) && (l.End.IsZero() || !at.After(l.End))
+	if len(signedAt) > 0 {
+		return signedAt
+	}
+	return []time.Time{now}
+}
+
+// valid reports whether the log's key was valid at all of these times. Both ends
+// belong to the validity.
+func (l OfflineLog) valid(times []time.Time) bool {
+	return !slices.ContainsFunc(times, func(at time.Time) bool {
+		return at.Before(l.Start) || !l.End.IsZero() && at.After(l.End)
+	})
 }
