@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -86,8 +85,7 @@ func (o *bundleOptions) verify(ctx context.Context, subject string, stdin io.Rea
 		return nil, err
 	}
 	defer done()
-	verdict := authority.VerifyArtifact(ctx, artifact, verify.Bundle{JSON: bundle})
-	return files.WithinValidity(verdict, trusted.Logs, time.Now()), nil
+	return authority.VerifyArtifact(ctx, artifact, verify.Bundle{JSON: bundle}), nil
 }
 
 // trusted returns whom to trust. There is no default: who names nobody trusts nobody.
@@ -119,10 +117,7 @@ func (o *bundleOptions) trusted(ctx context.Context, stdin io.Reader) (files.Tru
 
 // authority is who may sign, and which logs count.
 func (o *bundleOptions) authority(trusted files.TrustedRoot) (*verify.Authority, error) {
-	a := &verify.Authority{Name: keyFlag}
-	for _, l := range trusted.Logs {
-		a.Logs = append(a.Logs, l.Prover)
-	}
+	a := &verify.Authority{Name: keyFlag, Logs: trusted.Logs}
 	if trusted.Material != nil && len(trusted.Material.TimestampingAuthorities()) > 0 {
 		a.TimestampRoot, a.TimestampIfPresent = trusted.Material, true
 	}

@@ -65,7 +65,8 @@ var errMalformedCheckpoint = errors.New("malformed checkpoint")
 
 // VerifyCheckpoint parses a signed note strictly and verifies it under the log's
 // key. It accepts exactly the three lines of a checkpoint, in their canonical
-// form, whose origin is this log's host name and, for Rekor v1, a tree ID. Signature
+// form, whose origin is this log's host name and, for Rekor v1, a tree ID, and after
+// them the timestamp line of old Rekors v1. Signature
 // lines of witnesses that the log's policy knows must verify, too: whether they are
 // enough is what Quorum says. Lines of other keys are passed over. Every error wraps
 // ErrCheckpoint, or ErrLimit for a note that is too long, or ErrKeyValidity when the
@@ -95,13 +96,13 @@ func (l *Log) open(signed []byte) (Checkpoint, error) {
 		return Checkpoint{}, fmt.Errorf("%w: %w", ErrCheckpoint, noteError(err, l))
 	}
 	var body log.Checkpoint
-	rest, err := body.Unmarshal([]byte(n.Text))
-	if err != nil || len(rest) != 0 {
+	extensions, err := body.Unmarshal([]byte(n.Text))
+	if err != nil || !l.allows(string(extensions)) {
 		return Checkpoint{}, fmt.Errorf("%w: %w", ErrCheckpoint, errMalformedCheckpoint)
 	}
 	// Numbers and base64 have several spellings that parse. Only the one that
 	// printing gives is accepted, so that a checkpoint is one string of bytes.
-	if string(body.Marshal()) != n.Text || len(body.Hash) != sha256.Size {
+	if string(body.Marshal())+string(extensions) != n.Text || len(body.Hash) != sha256.Size {
 		return Checkpoint{}, fmt.Errorf("%w: %w", ErrCheckpoint, errMalformedCheckpoint)
 	}
 	// A note that witnesses alone have signed is not the log's.
@@ -145,6 +146,20 @@ func verifiedNote(n *note.Note) string {
 		fmt.Fprintf(&signed, "— %s %s\n", s.Name, s.Base64)
 	}
 	return signed.String()
+}
+
+// allows reports whether extension lines may follow a checkpoint's three lines: none,
+// or the line in which a Rekor v1 once said when it signed, in nanoseconds. The
+// signatures of that time, of the public instance too, carry such checkpoints. What
+// the line says is not used.
+func (l *Log) allows(extensions string) bool {
+	if extensions == "" {
+		return true
+	}
+	digits, isTime := strings.CutPrefix(extensions, "Timestamp: ")
+	digits, isLine := strings.CutSuffix(digits, "\n")
+	nanoseconds, err := strconv.ParseInt(digits, 10, 64)
+	return l.version == RekorV1 && isTime && isLine && err == nil && nanoseconds > 0 && strconv.FormatInt(nanoseconds, 10) == digits
 }
 
 // treeID returns the tree ID in origin, which must be "<host name> - <decimal>".

@@ -72,6 +72,9 @@ func (e *Entry) checkSignedEntryTimestamp(l *Log) error {
 	if len(e.SignedEntryTimestamp) == 0 {
 		return nil
 	}
+	if l.version == RekorV2 {
+		return fmt.Errorf("%w: log %q signs none", ErrSignedEntryTimestamp, l.name)
+	}
 	if l.version != RekorV1 {
 		return fmt.Errorf("%w: log %q is of type %v, which signs none", ErrSignedEntryTimestamp, l.name, l.version)
 	}
@@ -84,6 +87,15 @@ func (e *Entry) checkSignedEntryTimestamp(l *Log) error {
 		`","logIndex":` + strconv.FormatInt(e.LogIndex, 10) + `}`
 	if !l.verify([]byte(signed), e.SignedEntryTimestamp) {
 		return fmt.Errorf("%w: log %q did not sign it over this body, time and index", ErrSignedEntryTimestamp, l.name)
+	}
+	return nil
+}
+
+// checkIndex checks that an entry of Rekor v2, whose logs have one tree each, has one
+// index. That of Rekor v1 counts over all shards, and that of the proof in one.
+func (e *Entry) checkIndex(l *Log) error {
+	if l.version == RekorV2 && e.Inclusion != nil && e.LogIndex != e.Inclusion.Index {
+		return fmt.Errorf("%w: it is for index %d, and the entry's is %d", ErrInclusionProof, e.Inclusion.Index, e.LogIndex)
 	}
 	return nil
 }

@@ -52,4 +52,4 @@ func (r *RekorV1Client) ConsistencyProof(ctx context.Context, treeID int64, firs
 }
 
 // ExactBody is the claim that an entry has just this body.
-func ExactBody(body []byte) Claim { return Claim{prefix: string(body)} }
+func ExactBody(body []byte) Claim { return Claim{forms: []form{{prefix: string(body)}}} }

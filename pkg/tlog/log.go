@@ -72,6 +72,10 @@ type Config struct {
 	// key, as sigstore-go does; each of its checkpoints must still carry one name
 	// throughout. The key ID of a RekorV2 log depends on its name.
 	KeyOnly bool
+	// EitherEntry is set for a log of which nobody says what version it is: Version
+	// is then only how its checkpoints are called, and its entries may be those of
+	// either version (docs/design/verification.md says why that is no weaker).
+	EitherEntry bool
 	// Key is ECDSA, RSA or Ed25519.
 	Key crypto.PublicKey
 	// Validity is when the key may sign.
@@ -98,12 +102,13 @@ type Log struct {
 	trees map[string]*Pin
 	// witnesses is nil where no witness is asked for.
 	witnesses *WitnessPolicy
+	either    bool
 }
 
 // NewLog returns the log that config describes, or an error that says what is wrong
 // with the description.
 func NewLog(config Config) (*Log, error) {
-	l := &Log{name: config.Name, version: config.Version, origin: config.Origin, validity: config.Validity}
+	l := &Log{name: config.Name, version: config.Version, origin: config.Origin, either: config.EitherEntry, validity: config.Validity}
 	if err := errors.Join(config.checkOrigin(), config.Validity.check()); err != nil {
 		return nil, err
 	}
@@ -187,6 +192,9 @@ func (l *Log) Name() string { return l.name }
 
 // Version is the kind of log.
 func (l *Log) Version() Version { return l.version }
+
+// Holds reports whether entries of a version of Rekor count.
+func (l *Log) Holds(v Version) bool { return v == l.version || l.either }
 
 // Origin is the host name under which the log signs, or "" for a log of which only the
 // key is known.

@@ -183,6 +183,9 @@ func (p *Prover) include(ctx context.Context, claim Claim, leaf [32]byte, entry 
 	if err != nil {
 		return Proof{}, err
 	}
+	if err := entry.checkIndex(p.log); err != nil {
+		return Proof{}, err
+	}
 	timed, err := p.log.checkTimes(claim, entry)
 	if err != nil {
 		return Proof{}, err

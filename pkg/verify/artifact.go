@@ -102,7 +102,8 @@ func (c *candidate) dropUnproven() {
 	c.entries = slices.DeleteFunc(c.entries, func(e *tlog.Entry) bool { return e.Inclusion == nil })
 }
 
-// verifyAttested verifies an envelope, and that its statement is about artifact.
+// verifyAttested verifies an envelope, and that its statement is one of a type that
+// is known, and about artifact.
 func verifyAttested(c *candidate, key Key, artifact Artifact) error {
 	if got := c.entity.GetDsseEnvelope().GetPayloadType(); got != dssePayloadType {
 		return reject(SignatureInvalid, "payload type is %.100q, want %q", got, dssePayloadType)
@@ -110,6 +111,9 @@ func verifyAttested(c *candidate, key Key, artifact Artifact) error {
 	s, err := verifyStatement(c, key)
 	if err != nil {
 		return err
+	}
+	if s.kind != statementType && s.kind != statementTypeV01 {
+		return reject(SignatureInvalid, "the statement's type is %.100q, want %q", s.kind, statementType)
 	}
 	if !slices.Contains(s.subjects, hex.EncodeToString(artifact.SHA256[:])) {
 		return reject(SignatureInvalid, "the statement is about another artifact: it names %.300q", s.subjects)

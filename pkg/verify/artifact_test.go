@@ -61,6 +61,14 @@ func (w *world) attested(predicateType string, content []byte) verifytest.Bundle
 	return b
 }
 
+// stated is an attestation whose statement is of another type.
+func (w *world) stated(kind string, content []byte) verifytest.BundleJSON {
+	digest := sha256.Sum256(content)
+	statement := verifytest.StatementOf(kind, "https://slsa.dev/provenance/v1", "sha256:"+hex.EncodeToString(digest[:]))
+	b, _ := w.bundleOf(w.signer.Envelope(verifytest.PayloadType, statement))
+	return b
+}
+
 func TestVerifyArtifact(t *testing.T) {
 	digest := sha256.Sum256(releaseNotes)
 	signed := func(w *world) verifytest.BundleJSON { return w.messageBundle(releaseNotes, "SHA2_256", digest[:]) }
@@ -79,7 +87,12 @@ func TestVerifyArtifact(t *testing.T) {
 		"another artifact":                   {bundle: signed, artifact: artifactOf([]byte("another")), want: verify.SignatureInvalid},
 		"another artifact under this digest": {bundle: signed, artifact: verify.Artifact{SHA256: digest, Content: bytes.NewReader([]byte("another"))}, want: verify.SignatureInvalid},
 		"an attestation about another":       {bundle: func(w *world) verifytest.BundleJSON { return w.attested(provenance, []byte("another")) }, artifact: artifactOf(releaseNotes), want: verify.SignatureInvalid},
-		"an artifact that cannot be read":    {bundle: signed, artifact: verify.Artifact{SHA256: digest, Content: unreadable{}}, want: verify.SignatureInvalid},
+		"a statement of an unknown type":     {bundle: func(w *world) verifytest.BundleJSON { return w.stated("https://in-toto.io/Statement/v2", releaseNotes) }, artifact: artifactOf(releaseNotes), want: verify.SignatureInvalid},
+		"a statement of no type":             {bundle: func(w *world) verifytest.BundleJSON { return w.stated("", releaseNotes) }, artifact: onlyDigest, want: verify.SignatureInvalid},
+		"a statement of the older type": {bundle: func(w *world) verifytest.BundleJSON {
+			return w.stated("https://in-toto.io/Statement/v0.1", releaseNotes)
+		}, artifact: onlyDigest, want: verified},
+		"an artifact that cannot be read": {bundle: signed, artifact: verify.Artifact{SHA256: digest, Content: unreadable{}}, want: verify.SignatureInvalid},
 		"an envelope of another payload type": {
 			bundle: func(w *world) verifytest.BundleJSON {
 				b, _ := w.bundleOf(w.signer.Envelope("text/plain", releaseNotes))

@@ -77,15 +77,6 @@ func parse(sig Signature) (*candidate, error) {
 	}
 }
 
-// claim is what a log entry about this signature by this key must say.
-func (c *candidate) claim(key Key) (tlog.Claim, error) {
-	if c.payload != nil {
-		return tlog.DSSE(c.payload, c.signature, key.pem), nil
-	}
-	digest := c.messageDigest(key.hash)
-	return tlog.HashedRekord(key.hash, digest, c.signature, key.pem)
-}
-
 // messageDigest is the digest of the signed message under the key's hash.
 func (c *candidate) messageDigest(hash crypto.Hash) []byte {
 	if c.message == nil {

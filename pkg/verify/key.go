@@ -44,7 +44,10 @@ type Key struct {
 	verifier    signature.Verifier // of envelopes
 	message     signature.Verifier // of plain messages: another one for Ed25519
 	hash        crypto.Hash
-	pem         []byte // the canonical form, as Rekor stores it
+	public      crypto.PublicKey
+	spki        []byte // DER of the SubjectPublicKeyInfo
+	certificate []byte // DER of the certificate that holds the key, or nil
+	pem         []byte // the canonical form, as Rekor v1 stores it
 	fingerprint [sha256.Size]byte
 }
 
@@ -131,7 +134,7 @@ func newKey(public crypto.PublicKey, hash crypto.Hash) (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("public key: %w", err)
 	}
-	key.fingerprint = sha256.Sum256(spki)
+	key.public, key.spki, key.fingerprint = public, spki, sha256.Sum256(spki)
 	return key, nil
 }
 

@@ -147,6 +147,7 @@ func certificateKey(leaf *x509.Certificate, hash crypto.Hash) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
+	key.certificate = leaf.Raw
 	key.pem, err = cryptoutils.MarshalCertificateToPEM(leaf)
 	return key, err
 }

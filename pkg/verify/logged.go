@@ -14,11 +14,6 @@ import (
 // proveLogged returns a proof of inclusion from as many logs with distinct keys
 // as the threshold asks for, or the error of the log that came furthest.
 func (a *Authority) proveLogged(ctx context.Context, c *candidate, key Key, stamped stamps) ([]tlog.Proof, error) {
-	claim, err := c.claim(key)
-	if err != nil {
-		return nil, reject(LogEntryMismatch, "%v", err)
-	}
-	claim = claim.StampedAt(stamped.all())
 	proven := map[[32]byte]bool{}
 	var proofs []tlog.Proof
 	var best Verdict
@@ -26,7 +21,7 @@ func (a *Authority) proveLogged(ctx context.Context, c *candidate, key Key, stam
 		if proven[l.Log().KeyID()] {
 			continue // a second object for the same key is not a second log
 		}
-		proof, err := proveIn(ctx, l, claim, c.entries)
+		proof, err := proveIn(ctx, l, c, key, stamped)
 		if err != nil {
 			best = further(best, verdictOf(err))
 			continue
@@ -46,10 +41,15 @@ func (a *Authority) proveLogged(ctx context.Context, c *candidate, key Key, stam
 // proveIn proves that one log holds the signature's entry. Only entries that name
 // this log count; entries of other logs are as good as absent. When there is
 // none the log is asked, since its entry can often be derived.
-func proveIn(ctx context.Context, l *tlog.Prover, claim tlog.Claim, entries []*tlog.Entry) (tlog.Proof, error) {
+func proveIn(ctx context.Context, l *tlog.Prover, c *candidate, key Key, stamped stamps) (tlog.Proof, error) {
+	claim, err := c.claim(key, l.Log())
+	if err != nil {
+		return tlog.Proof{}, reject(LogEntryMismatch, "%v", err)
+	}
+	claim = claim.StampedAt(stamped.all())
 	id := l.Log().ID()
 	var best Verdict
-	for _, e := range entries {
+	for _, e := range c.entries {
 		if !bytes.Equal(e.LogID, id[:]) {
 			continue
 		}
@@ -63,9 +63,9 @@ func proveIn(ctx context.Context, l *tlog.Prover, claim tlog.Claim, entries []*t
 		return tlog.Proof{}, verdictError{best}
 	}
 	proof, err := l.Prove(ctx, claim, nil)
-	if errors.Is(err, tlog.ErrNotLogged) && len(entries) > 0 {
+	if errors.Is(err, tlog.ErrNotLogged) && len(c.entries) > 0 {
 		return tlog.Proof{}, reject(LogUnknown, "a valid signature was found, but its entry is in a log with ID %.64x; %v has ID %x and does not hold it",
-			entries[0].LogID, l, id)
+			c.entries[0].LogID, l, id)
 	}
 	if errors.Is(err, tlog.ErrNotLogged) {
 		return tlog.Proof{}, reject(NotLogged, "a valid signature was found, but its entry is not in %v", l)

@@ -4,68 +4,105 @@
 package files
 
 import (
-	"cmp"
+	"bytes"
 	"context"
+	"crypto/ecdsa"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
-	"time"
+	"strings"
 
 	"github.com/sigstore/sigstore-go/pkg/root"
 
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
 	"github.com/countersign-dev/countersign/pkg/tlog"
 	"github.com/countersign-dev/countersign/pkg/trust"
-	"github.com/countersign-dev/countersign/pkg/verify"
 )
-
-// OfflineLog is a log to verify against without asking it anything.
-type OfflineLog struct {
-	Prover *tlog.Prover
-	// Start and End bound the validity of the log's key. The zero time is no bound.
-	Start, End time.Time
-}
 
 // TrustedRoot is what a trusted_root.json holds.
 type TrustedRoot struct {
 	// Material holds the certificate authorities, the CT logs and the timestamp
 	// authorities.
 	Material root.TrustedMaterial
-	// Logs are the transparency logs, by name.
-	Logs []OfflineLog
+	// Logs are the transparency logs, in each version of Rekor that they can be. They
+	// verify what they are given, without asking anybody.
+	Logs []*tlog.Prover
 }
 
-// ParseTrustedRoot parses a trusted_root.json that has a transparency log. A log is
-// named after the host of its base URL, and known by its key: the root does not say
-// what its checkpoints call it.
+// ParseTrustedRoot parses a trusted_root.json that has a transparency log.
 func ParseTrustedRoot(text []byte) (TrustedRoot, error) {
 	trusted, err := trust.ParseTrustedRoot(text)
 	if err != nil {
 		return TrustedRoot{}, err
 	}
 	parsed := TrustedRoot{Material: trusted}
-	for id, l := range trusted.RekorLogs() {
-		base, err := url.Parse(l.BaseURL)
-		if err != nil || base.Hostname() == "" {
-			return TrustedRoot{}, fmt.Errorf("trusted root: the base URL of the log with ID %s names no host", id)
-		}
-		log, err := tlog.NewLog(tlog.Config{Name: base.Hostname(), Version: tlog.RekorV1, KeyOnly: true, Key: l.PublicKey})
+	for _, id := range slices.Sorted(maps.Keys(trusted.RekorLogs())) {
+		l := trusted.RekorLogs()[id]
+		logs, err := rootLogs(l)
 		if err != nil {
-			return TrustedRoot{}, fmt.Errorf("trusted root: log %s: %w", base.Hostname(), err)
+			return TrustedRoot{}, fmt.Errorf("trusted root: the log with ID %s: %w", id, err)
 		}
-		parsed.Logs = append(parsed.Logs, OfflineLog{Prover: offline(log), Start: l.ValidityPeriodStart, End: l.ValidityPeriodEnd})
+		for _, log := range logs {
+			parsed.Logs = append(parsed.Logs, offline(log))
+		}
 	}
 	if len(parsed.Logs) == 0 {
 		return TrustedRoot{}, errors.New("trusted root: it holds no transparency log")
 	}
-	slices.SortFunc(parsed.Logs, func(a, b OfflineLog) int { return cmp.Compare(a.Prover.Log().Name(), b.Prover.Log().Name()) })
 	return parsed, nil
 }
 
+// rootLogs returns a log of a trusted root in each version of Rekor that it can be:
+// the root does not say which. It is named after the host of its base URL. A Rekor v1
+// is known by its key alone, since its checkpoints need not carry that name; those of
+// a Rekor v2 do, and its ID depends on it.
+//
+// The ID tells the versions apart, unless the key is an ECDSA key, which has one ID in
+// both. The log's own checkpoints then say what they are, under its signature, and its
+// entries may be those of either.
+func rootLogs(l *root.TransparencyLog) ([]*tlog.Log, error) {
+	host := hostOf(l.BaseURL)
+	if host == "" {
+		return nil, fmt.Errorf("its base URL %q names no host", l.BaseURL)
+	}
+	var logs []*tlog.Log
+	for _, config := range []tlog.Config{
+		{Name: host, Version: tlog.RekorV1, KeyOnly: true, Key: l.PublicKey},
+		{Name: host, Version: tlog.RekorV2, Origin: host, Key: l.PublicKey},
+	} {
+		config.Validity = tlog.Validity{NotBefore: l.ValidityPeriodStart, NotAfter: l.ValidityPeriodEnd}
+		_, config.EitherEntry = l.PublicKey.(*ecdsa.PublicKey)
+		log, err := tlog.NewLog(config)
+		if err != nil {
+			return nil, err
+		}
+		if id := log.ID(); bytes.Equal(id[:], l.ID) {
+			logs = append(logs, log)
+		}
+	}
+	if len(logs) == 0 {
+		return nil, errors.New("it is neither the hash of the log's key, which Rekor v1 has, nor the hash of name and key that Rekor v2 has")
+	}
+	return logs, nil
+}
+
+// hostOf returns the host of a base URL, which may come without a scheme.
+func hostOf(base string) string {
+	if !strings.Contains(base, "://") {
+		base = "//" + base
+	}
+	parsed, err := url.Parse(base)
+	if err != nil {
+		return ""
+	}
+	return parsed.Hostname()
+}
+
 // OfflineLogs returns the configured logs, for use without asking them.
-func (r *Resources) OfflineLogs(ctx context.Context) ([]OfflineLog, error) {
-	var logs []OfflineLog
+func (r *Resources) OfflineLogs(ctx context.Context) ([]*tlog.Prover, error) {
+	var logs []*tlog.Prover
 	for i := range r.Logs {
 		spec := &r.Logs[i].Spec
 		text, err := trust.PublicKeyPEM(ctx, spec.PublicKey.Data, spec.PublicKey.SecretRef, v1alpha1.DefaultLogSecretKey, r.Secrets)
@@ -80,7 +117,7 @@ func (r *Resources) OfflineLogs(ctx context.Context) ([]OfflineLog, error) {
 		if err != nil {
 			return nil, fmt.Errorf("TransparencyLog %q: %w", r.Logs[i].Name, err)
 		}
-		logs = append(logs, OfflineLog{Prover: offline(log)})
+		logs = append(logs, offline(log))
 	}
 	return logs, nil
 }
@@ -88,45 +125,3 @@ func (r *Resources) OfflineLogs(ctx context.Context) ([]OfflineLog, error) {
 // offline returns a prover that trusts the first checkpoint that it sees: nothing
 // is known of the log's history, and nobody is asked.
 func offline(log *tlog.Log) *tlog.Prover { return tlog.NewProver(log, nil, tlog.NewMemoryHistory()) }
-
-// WithinValidity returns the verdict, or a rejection if a log whose key proved
-// inclusion took the entry outside of that key's validity.
-func WithinValidity(verdict verify.Verdict, logs []OfflineLog, now time.Time) verify.Verdict {
-	good, ok := verdict.(verify.Verified)
-	if !ok {
-		return verdict
-	}
-	for _, proof := range good.Evidence.Proofs {
-		for _, l := range logs {
-			if l.Prover.Log().ID() == proof.LogID() && !l.valid(takenAt(proof, good.Evidence.SignedAt, now)) {
-				return verify.Rejected{
-					Reason: verify.TimestampInvalid,
-					Detail: fmt.Sprintf("nothing shows that log %q took the entry while its key was valid", proof.Log()),
-				}
-			}
-		}
-	}
-	return verdict
-}
-
-// takenAt returns when a log took an entry: when it says so itself, in a signed
-// entry timestamp; else when the signature was made, in the words of timestamp
-// authorities, since whoever signs logs at once. When nobody says anything, all that
-// is known is that it is in the log now.
-func takenAt(proof tlog.Proof, signedAt []time.Time, now time.Time) []time.Time {
-	if at, known := proof.IntegratedTime(); known {
-		return []time.Time{at}
-	}
-	if len(signedAt) > 0 {
-		return signedAt
-	}
-	return []time.Time{now}
-}
-
-// valid reports whether the log's key was valid at all of these times. Both ends
-// belong to the validity.
-func (l OfflineLog) valid(times []time.Time) bool {
-	return !slices.ContainsFunc(times, func(at time.Time) bool {
-		return at.Before(l.Start) || !l.End.IsZero() && at.After(l.End)
-	})
-}
