@@ -7,22 +7,30 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"strings"
+	"sync"
 	"time"
 )
 
 const (
 	// maxReplicas bounds the addresses of one log.
 	maxReplicas = 8
-	// requestTimeout bounds one request to one replica, so that a log that
-	// stalls leaves time to say so inside an admission request's deadline.
-	requestTimeout = 5 * time.Second
-	// maxRedirects bounds the redirects of one request, which never lead to
-	// another host.
-	maxRedirects = 3
+	// questionTimeout bounds one question to all replicas together, pauses included.
+	// It leaves time to say so inside an admission request's deadline.
+	questionTimeout = 8 * time.Second
+	// patience is how long a replica is waited for alone. One that has not answered
+	// by then gets company: the next is asked, too, and whoever answers first wins.
+	// So a replica that stalls costs a question this and not its time-out, and a log
+	// that is slow is still waited for.
+	patience = 500 * time.Millisecond
+	// maxRounds bounds how often one replica is asked for one thing.
+	maxRounds = 3
+	// backoff is the mean pause before the second round; it doubles for the third.
+	backoff = 100 * time.Millisecond
+	// maxPause is the longest pause that a question makes because a replica wants one.
+	maxPause = 2 * time.Second
 )
 
 // EndpointsConfig says where a log answers.
@@ -32,15 +40,17 @@ type EndpointsConfig struct {
 	URLs []*url.URL
 	// Client makes the requests. Nil stands for one with Go's defaults.
 	Client *http.Client
+	// Observer is told of each request. It may be nil.
+	Observer Observer
 }
 
 // Endpoints is where one log answers: one address, or several that are replicas of
-// one log. A question is put to one after the other until one has answered it.
-// Nothing that comes back is verified: it is the claim of whoever sits at that
-// address. Safe for concurrent use.
+// one log. A question is put to one after the other until one has answered it. A
+// replica that does not answer is not asked for a while, so that one that is down
+// costs one time-out and not one a question. Nothing that comes back is verified: it
+// is the claim of whoever sits at that address. Safe for concurrent use.
 type Endpoints struct {
-	bases []*url.URL
-	http  *http.Client
+	replicas []*replica
 }
 
 // NewEndpoints returns the endpoints that config describes. Redirects to another
@@ -49,31 +59,28 @@ func NewEndpoints(config EndpointsConfig) (*Endpoints, error) {
 	if len(config.URLs) == 0 || len(config.URLs) > maxReplicas {
 		return nil, fmt.Errorf("a log has %d addresses, not 1 to %d", len(config.URLs), maxReplicas)
 	}
-	for _, base := range config.URLs {
-		if (base.Scheme != "https" && base.Scheme != "http") || base.Host == "" {
-			return nil, fmt.Errorf("URL %q is not an http or https address", base.Redacted())
-		}
-	}
 	var own http.Client
 	if config.Client != nil {
 		own = *config.Client
 	}
 	own.CheckRedirect = checkRedirect
-	return &Endpoints{bases: config.URLs, http: &own}, nil
-}
-
-func checkRedirect(next *http.Request, via []*http.Request) error {
-	if first := via[0].URL; next.URL.Host != first.Host || next.URL.Scheme != first.Scheme {
-		return fmt.Errorf("redirect to another host %q refused", next.URL.Host)
+	observer := config.Observer
+	if observer == nil {
+		observer = unobserved{}
 	}
-	if len(via) >= maxRedirects {
-		return errors.New("too many redirects")
+	e := &Endpoints{}
+	for _, base := range config.URLs {
+		if (base.Scheme != "https" && base.Scheme != "http") || base.Host == "" {
+			return nil, fmt.Errorf("URL %q is not an http or https address", base.Redacted())
+		}
+		e.replicas = append(e.replicas, newReplica(base, &own, observer))
 	}
-	return nil
+	return e, nil
 }
 
 // question is a GET request that every replica of a log can answer.
 type question struct {
+	operation Operation
 	// path is relative to the base URLs.
 	path  string
 	query url.Values
@@ -81,100 +88,152 @@ type question struct {
 	maxBytes int64
 }
 
-// get puts q to one replica after the other. accept is given the body of an answer;
-// a replica whose answer it refuses is passed over like one that gave none.
+// get puts q to the replicas. accept is given the body of an answer; a replica whose
+// answer it refuses is passed over like one that gave none. It is called by one
+// goroutine at a time, and no more once it has accepted an answer or get has returned.
 //
-// When no answer was accepted the error wraps, for each replica that was asked, one
-// of: errRefused, when it answered that it has no such thing, *statusError with the
-// status; ErrUnavailable, when it did not answer; ErrLimit; and what accept said.
-// So both errRefused and ErrUnavailable can be in one error: some replicas refused
-// and the others could not be asked.
+// When no answer was accepted the error wraps, for each replica, one of: errRefused,
+// when it answered that it has no such thing, *statusError with the status;
+// ErrUnavailable, when it did not answer; ErrLimit; and what accept said. So both
+// errRefused and ErrUnavailable can be in one error: some replicas refused and the
+// others could not be asked.
 func (e *Endpoints) get(ctx context.Context, q question, accept func(body []byte) error) error {
-	var failures replicaErrors
-	for _, base := range e.bases {
-		target := base.JoinPath(q.path)
-		target.RawQuery = q.query.Encode()
-		body, err := e.fetch(ctx, target, q.maxBytes)
-		if err == nil {
-			if err = accept(body); err == nil {
-				return nil
-			}
+	ctx, cancel := context.WithTimeoutCause(ctx, questionTimeout, errSlow)
+	defer cancel()
+	a := &asking{question: q, accept: accept, failures: map[*replica]*failure{}}
+	defer a.end()
+	pending := e.replicas
+	for round := range maxRounds {
+		if a.round(ctx, pending) {
+			return nil
 		}
-		failures = append(failures, err)
-		if ctx.Err() != nil {
+		var pause time.Duration
+		pending, pause = a.again(e.replicas, round)
+		if len(pending) == 0 || round == maxRounds-1 || !sleep(ctx, pause) {
 			break
 		}
 	}
-	if len(failures) == 1 {
-		return failures[0]
+	var errs replicaErrors
+	for _, r := range e.replicas {
+		if f, ok := a.failures[r]; ok {
+			errs = append(errs, f.err)
+		}
 	}
-	return failures
+	if len(errs) == 1 {
+		return errs[0]
+	}
+	return errs
 }
 
-// fetch makes one request.
-func (e *Endpoints) fetch(ctx context.Context, target *url.URL, maxBytes int64) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), http.NoBody)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	req.Header.Set("Accept", "application/json, */*;q=0.5")
-	resp, err := e.http.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != http.StatusOK {
-		return nil, &statusError{target: target, code: resp.StatusCode}
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBytes+1))
-	if err != nil {
-		return nil, fmt.Errorf("%w: GET %s: %w", ErrUnavailable, place(target), err)
-	}
-	if int64(len(body)) > maxBytes {
-		return nil, fmt.Errorf("%w: GET %s: the answer is longer than %d bytes", ErrLimit, place(target), maxBytes)
-	}
-	return body, nil
+var errSlow = errors.New("no replica answered in time")
+
+// asking is one question while it is being asked.
+type asking struct {
+	question question
+	failures map[*replica]*failure
+
+	mu     sync.Mutex
+	accept func(body []byte) error
+	over   bool
 }
 
-// place is a URL as messages show it: without query and password.
-func place(target *url.URL) string {
-	shown := *target
-	shown.RawQuery = ""
-	return shown.Redacted()
+// judge offers the body of an answer.
+func (a *asking) judge(body []byte) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.over {
+		return nil // nobody waits for it any more
+	}
+	err := a.accept(body)
+	a.over = err == nil
+	return err
 }
 
-// statusError is an answer of the log that is not a success.
-type statusError struct {
-	target *url.URL
-	code   int
+func (a *asking) end() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.over = true
 }
 
-func (e *statusError) Error() string {
-	return fmt.Sprintf("GET %s: HTTP status %d", place(e.target), e.code)
+// round asks each of replicas at most once, and reports whether an answer was
+// accepted. Requests that are still under way then go on to their end, which says
+// whether that replica is to be asked again; only ctx ends them earlier.
+func (a *asking) round(ctx context.Context, replicas []*replica) bool {
+	type result struct {
+		replica *replica
+		failure *failure
+	}
+	results := make(chan result, len(replicas))
+	abandon := make([]context.CancelCauseFunc, 0, len(replicas))
+	begin := func() {
+		r := replicas[len(abandon)]
+		request, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+		abandon = append(abandon, cancel)
+		go func() {
+			defer cancel(nil)
+			results <- result{r, r.ask(request, a.question, a.judge)}
+		}()
+	}
+	begin()
+	company := time.NewTimer(patience)
+	defer company.Stop()
+	for answered := 0; answered < len(abandon); {
+		select {
+		case r := <-results:
+			if r.failure == nil {
+				return true
+			}
+			a.failures[r.replica] = r.failure
+			answered++
+		case <-company.C:
+		case <-ctx.Done():
+			for i, cancel := range abandon {
+				cancel(errAbandoned)
+				if a.failures[replicas[i]] == nil {
+					a.failures[replicas[i]] = &failure{err: fmt.Errorf("%w: %w", ErrUnavailable, context.Cause(ctx))}
+				}
+			}
+			return false
+		}
+		if len(abandon) < len(replicas) {
+			begin()
+			company.Reset(patience)
+		}
+	}
+	return false
 }
 
-// Unwrap tells a refusal from an outage: what a server could not do, or could
-// not do now, is no statement about the log's content.
-func (e *statusError) Unwrap() error {
-	switch e.code {
-	case http.StatusBadRequest, http.StatusNotFound, http.StatusUnprocessableEntity:
-		return errRefused
-	default:
-		return ErrUnavailable
+// again returns those of replicas that may answer in a moment, and how long to wait
+// for that.
+func (a *asking) again(replicas []*replica, round int) (pending []*replica, pause time.Duration) {
+	var wait time.Duration
+	for _, r := range replicas {
+		f := a.failures[r]
+		if f == nil || !f.again || f.wait > maxPause {
+			continue
+		}
+		if len(pending) == 0 || f.wait < wait {
+			wait = f.wait
+		}
+		pending = append(pending, r)
+	}
+	// From half of the mean pause to one and a half: those who failed together
+	// do not come back together.
+	mean := backoff << round
+	return pending, wait + mean/2 + rand.N(mean) //nolint:gosec // Nobody gains by guessing a pause.
+}
+
+// sleep waits, and reports whether there was time for it.
+func sleep(ctx context.Context, pause time.Duration) bool {
+	if end, ok := ctx.Deadline(); ok && time.Until(end) <= pause {
+		return false
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
-
-// replicaErrors says for each replica why it gave no answer that could be used.
-type replicaErrors []error
-
-func (e replicaErrors) Error() string {
-	texts := make([]string, len(e))
-	for i, err := range e {
-		texts[i] = err.Error()
-	}
-	return strings.Join(texts, "; ")
-}
-
-func (e replicaErrors) Unwrap() []error { return e }

@@ -15,6 +15,11 @@ const (
 	MaxConsistencyHashes = maxConsistencyHashes
 	MaxResponseBytes     = maxResponseBytes
 	RequestTimeout       = requestTimeout
+	QuestionTimeout      = questionTimeout
+	Patience             = patience
+	OpenFor              = openFor
+	MaxFailures          = maxFailures
+	MaxRest              = maxRest
 	FlightTimeout        = flightTimeout
 	MaxRaces             = maxRaces
 )

@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -35,7 +34,7 @@ const maxShards = 64
 
 // trees implements Client.
 func (r *RekorV1Client) trees(ctx context.Context) ([][]byte, error) {
-	return ask(ctx, r.endpoints, "api/v1/log", nil, func(info logInfo) ([][]byte, error) {
+	return ask(ctx, r.endpoints, OperationCheckpoint, "api/v1/log", nil, func(info logInfo) ([][]byte, error) {
 		if len(info.InactiveShards) > maxShards {
 			return nil, fmt.Errorf("%w: the log says that it has %d inactive trees", ErrLimit, len(info.InactiveShards))
 		}
@@ -78,7 +77,7 @@ func (r *RekorV1Client) consistencyProof(ctx context.Context, treeID int64, firs
 	type answer struct {
 		Hashes []string `json:"hashes"`
 	}
-	return ask(ctx, r.endpoints, "api/v1/log/proof", query, func(a answer) ([][]byte, error) {
+	return ask(ctx, r.endpoints, OperationConsistency, "api/v1/log/proof", query, func(a answer) ([][]byte, error) {
 		return decodeHashes(a.Hashes, maxConsistencyHashes)
 	})
 }
@@ -86,14 +85,13 @@ func (r *RekorV1Client) consistencyProof(ctx context.Context, treeID int64, firs
 // entry implements Client, in whichever shard the entry is.
 func (r *RekorV1Client) entry(ctx context.Context, leaf [32]byte) (*Entry, error) {
 	uuid := hex.EncodeToString(leaf[:])
-	entry, err := ask(ctx, r.endpoints, "api/v1/log/entries/"+uuid, nil, func(a entryAnswer) (*Entry, error) {
+	entry, err := ask(ctx, r.endpoints, OperationEntry, "api/v1/log/entries/"+uuid, nil, func(a entryAnswer) (*Entry, error) {
 		return a.entry(uuid)
 	})
 	if err == nil {
 		return entry, nil
 	}
-	var status *statusError
-	if errors.As(err, &status) && status.code == http.StatusNotFound {
+	if errors.Is(err, errAbsent) {
 		return nil, fmt.Errorf("%w: it has no entry %s", ErrNotLogged, uuid)
 	}
 	if errors.Is(err, errRefused) {
@@ -161,9 +159,9 @@ func (a entryAnswer) entry(uuid string) (*Entry, error) {
 }
 
 // ask returns what parse makes of the first JSON answer that it accepts.
-func ask[A, R any](ctx context.Context, endpoints *Endpoints, path string, query url.Values, parse func(A) (R, error)) (R, error) {
+func ask[A, R any](ctx context.Context, endpoints *Endpoints, operation Operation, path string, query url.Values, parse func(A) (R, error)) (R, error) {
 	var result R
-	q := question{path: path, query: query, maxBytes: maxResponseBytes}
+	q := question{operation: operation, path: path, query: query, maxBytes: maxResponseBytes}
 	err := endpoints.get(ctx, q, func(body []byte) error {
 		var answer A // of this replica: nothing of another's half answer is in it
 		if err := json.Unmarshal(body, &answer); err != nil {
