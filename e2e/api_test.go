@@ -173,14 +173,24 @@ func TestTheAPIServerRefusesPoliciesThatMakeNoSense(t *testing.T) {
 		}, "a static authority looks at no signature"},
 		"neither signature nor attestation": {func(_, a object) { a["requireSignature"] = false }, "requireSignature: false needs attestations"},
 		"an unknown predicate":              {func(_, a object) { a["attestations"] = []any{object{"name": "a", "predicateType": "sbom"}} }, "predicateType"},
-		"an unknown format":                 {func(_, a object) { a["signatureFormat"] = "dsse" }, "Unsupported value: \"dsse\""},
-		"neither data nor secret":           {func(_, a object) { a["key"] = object{} }, "exactly one of data, secretRef must be set"},
-		"both data and secret":              {func(_, a object) { a["key"].(object)["secretRef"] = object{"name": "signing"} }, "exactly one of data, secretRef must be set"},
-		"an unknown hash":                   {func(_, a object) { a["key"].(object)["hashAlgorithm"] = "sha1" }, "Unsupported value: \"sha1\""},
-		"a key beyond all bounds":           {func(_, a object) { a["key"] = object{"data": strings.Repeat("a", 20000)} }, "Too long"},
-		"an empty ctlog":                    {func(_, a object) { a["ctlog"] = object{} }, "spec.authorities[0].ctlog"},
-		"a log twice":                       {func(_, a object) { a["ctlog"] = object{"logRefs": []any{"a", "a"}} }, "Duplicate value"},
-		"more logs than named":              {func(_, a object) { a["ctlog"] = object{"logRefs": []any{"a"}, "threshold": 2} }, "threshold must not be larger than the number of logs"},
+		"two sources": {func(_, a object) {
+			a["source"] = []any{object{"oci": "registry.example/signatures"}, object{"tagPrefix": "release-"}}
+		}, ""},
+		"a source that is no place":         {func(_, a object) { a["source"] = []any{object{}} }, "spec.authorities[0].source[0]"},
+		"no sources":                        {func(_, a object) { a["source"] = []any{} }, "spec.authorities[0].source"},
+		"a source with a tag":               {func(_, a object) { a["source"] = []any{object{"oci": "registry.example/s:v1"}} }, "spec.authorities[0].source[0].oci"},
+		"a tag prefix that leads elsewhere": {func(_, a object) { a["source"] = []any{object{"tagPrefix": "../"}} }, "spec.authorities[0].source[0].tagPrefix"},
+		"secrets of a source, of a later time": {func(_, a object) {
+			a["source"] = []any{object{"oci": "registry.example/s", "signaturePullSecrets": []any{object{"name": "s"}}}}
+		}, "unknown field"},
+		"an unknown format":       {func(_, a object) { a["signatureFormat"] = "dsse" }, "Unsupported value: \"dsse\""},
+		"neither data nor secret": {func(_, a object) { a["key"] = object{} }, "exactly one of data, secretRef must be set"},
+		"both data and secret":    {func(_, a object) { a["key"].(object)["secretRef"] = object{"name": "signing"} }, "exactly one of data, secretRef must be set"},
+		"an unknown hash":         {func(_, a object) { a["key"].(object)["hashAlgorithm"] = "sha1" }, "Unsupported value: \"sha1\""},
+		"a key beyond all bounds": {func(_, a object) { a["key"] = object{"data": strings.Repeat("a", 20000)} }, "Too long"},
+		"an empty ctlog":          {func(_, a object) { a["ctlog"] = object{} }, "spec.authorities[0].ctlog"},
+		"a log twice":             {func(_, a object) { a["ctlog"] = object{"logRefs": []any{"a", "a"}} }, "Duplicate value"},
+		"more logs than named":    {func(_, a object) { a["ctlog"] = object{"logRefs": []any{"a"}, "threshold": 2} }, "threshold must not be larger than the number of logs"},
 		"more logs than one default": {
 			func(_, a object) { a["ctlog"] = object{"threshold": 2} }, "threshold must not be larger than the number of logs",
 		},

@@ -30,6 +30,7 @@ func (e *problemError) Unwrap() error { return e.err }
 // in what it is about, and the first that cannot makes the authority unusable.
 func (p *Policy) compileVerifier(ctx context.Context, a *v1alpha1.Authority, path string, t Trust) authority {
 	verifier := &verify.Authority{Name: a.Name, SkipSignature: !a.SignatureRequired()}
+	compiled := authority{name: a.Name, key: verifier}
 	steps := []func() *problemError{
 		func() *problemError { return compileKey(ctx, verifier, a.Key, path+".key", t.Secrets) },
 		func() *problemError { return compileKeyless(verifier, a.Keyless, path+".keyless", t.Roots) },
@@ -38,6 +39,10 @@ func (p *Policy) compileVerifier(ctx context.Context, a *v1alpha1.Authority, pat
 			return compileTimestamp(verifier, a.RFC3161Timestamp, path+".rfc3161timestamp", t.Roots)
 		},
 		func() *problemError { return compileRequirements(verifier, a, path) },
+		func() (problem *problemError) {
+			compiled.sources, problem = p.compileSources(a.Source, path+".source")
+			return problem
+		},
 	}
 	for _, step := range steps {
 		if problem := step(); problem != nil {
@@ -49,7 +54,6 @@ func (p *Policy) compileVerifier(ctx context.Context, a *v1alpha1.Authority, pat
 	if err := verifier.Validate(); err != nil {
 		return p.unusable(a.Name, PartLog, path+".ctlog", err)
 	}
-	compiled := authority{name: a.Name, key: verifier}
 	if len(verifier.Keys) > 0 {
 		compiled.signer = verifier.Keys[0].String()
 	}

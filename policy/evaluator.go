@@ -164,12 +164,11 @@ func (e *Evaluator) judge(ctx context.Context, ref image.Reference, j judgement,
 		}
 	}()
 
-	attested := slices.ContainsFunc(reached.open, (*Policy).needsAttestations)
-	s := e.subject(ref, ref, ref.Digest(), nil, attested)
+	s := e.subject(ref, ref, ref.Digest(), nil)
 	for len(reached.open) > 0 && ctx.Err() == nil {
 		p := reached.open[0]
 		if !s.resolved && p.needsDigest(ref) {
-			s = e.resolve(ctx, ref, attested)
+			s = e.resolve(ctx, ref)
 			reached.decision.Digest = s.evidence.digest
 		}
 		results := s.under(ctx, p)

@@ -344,3 +344,7 @@ func TestPinRecovers(t *testing.T) {
 type panicking struct{ scripted }
 
 func (*panicking) Resolve(context.Context, image.Reference) (string, error) { panic("hostile bytes") }
+
+func (*panicking) Signatures(context.Context, image.Reference, string, registry.Source) ([]verify.Signature, error) {
+	panic("hostile bytes")
+}

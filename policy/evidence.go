@@ -5,10 +5,12 @@ package policy
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"slices"
+	"sync"
 
 	"github.com/countersign-dev/countersign/pkg/image"
 	"github.com/countersign-dev/countersign/pkg/registry"
@@ -20,63 +22,148 @@ import (
 type Registry interface {
 	// Resolve returns the digest that ref's tag points to now, or ref's own.
 	Resolve(ctx context.Context, ref image.Reference) (digest string, err error)
-	// Signatures asks the registry for the signatures over digest in ref's
-	// repository. It returns none and no error when there are none, and may
-	// return some and an error when a part of the answer is missing.
-	Signatures(ctx context.Context, ref image.Reference, digest string) ([]verify.Signature, error)
+	// Signatures asks a source for the signatures over digest, the digest of ref.
+	// It returns none and no error when there are none, and may return some and
+	// an error when a part of the answer is missing.
+	Signatures(ctx context.Context, ref image.Reference, digest string, from registry.Source) ([]verify.Signature, error)
 	// CachedSignatures returns what an earlier call of Signatures found, and
 	// whether there was one. It makes no request.
-	CachedSignatures(ref image.Reference, digest string) ([]verify.Signature, bool)
+	CachedSignatures(ref image.Reference, digest string, from registry.Source) ([]verify.Signature, bool)
 	// Attestations and CachedAttestations do the same for attestations that
 	// have a place of their own: cosign's .att images.
-	Attestations(ctx context.Context, ref image.Reference, digest string) ([]verify.Signature, error)
-	CachedAttestations(ref image.Reference, digest string) ([]verify.Signature, bool)
+	Attestations(ctx context.Context, ref image.Reference, digest string, from registry.Source) ([]verify.Signature, error)
+	CachedAttestations(ref image.Reference, digest string, from registry.Source) ([]verify.Signature, bool)
 }
 
-// evidence holds the signatures beside one image. They are fetched when a policy
-// first asks for them, at most once for all policies. It is used by one
-// goroutine.
+// evidence holds what was found about one image. Each place is asked when an
+// authority first looks there, at most once for all authorities and policies. It
+// is used by one goroutine.
 type evidence struct {
 	registry Registry
 	ref      image.Reference
 	digest   string
-	// attested is set when a policy asks for attestations, so that the
-	// registry is not asked for them in vain.
-	attested bool
+	// failure is set when nothing can be asked: the verdict of whoever would.
+	failure verify.Verdict
 
-	fetched    bool
+	asked map[lookup]finding
+}
+
+// lookup is one question about the image.
+type lookup struct {
+	from registry.Source
+	// attestations is set where the question is for those that have a place of
+	// their own.
+	attestations bool
+}
+
+// finding is the answer: what was found, and the verdict to give when that is not
+// all and not enough.
+type finding struct {
 	signatures []verify.Signature
 	failure    verify.Verdict
+	// panicked is what ended the question, if something did.
+	panicked any
+}
+
+// lookups are the questions that an authority has to ask, in the order of its
+// sources. Those for attestations are asked only for who wants some.
+func (a *authority) lookups() []lookup {
+	sources := a.sources
+	if len(sources) == 0 {
+		sources = []registry.Source{{}}
+	}
+	var all []lookup
+	for _, from := range sources {
+		all = append(all, lookup{from: from})
+		if a.needsAttestations() {
+			all = append(all, lookup{from: from, attestations: true})
+		}
+	}
+	return all
 }
 
 // cached returns signatures that may be used to accept the image, but not to
 // refuse it.
-func (e *evidence) cached() ([]verify.Signature, bool) {
-	known, ok := e.registry.CachedSignatures(e.ref, e.digest)
-	if !e.attested {
-		return known, ok
+func (e *evidence) cached(a *authority) (known []verify.Signature, ok bool) {
+	for _, l := range a.lookups() {
+		look := e.registry.CachedSignatures
+		if l.attestations {
+			look = e.registry.CachedAttestations
+		}
+		found, some := look(e.ref, e.digest, l.from)
+		known, ok = append(known, found...), ok || some
 	}
-	attestations, attested := e.registry.CachedAttestations(e.ref, e.digest)
-	return slices.Concat(known, attestations), ok || attested
+	return known, ok
 }
 
-// fresh returns the signatures that the registry serves now, and the verdict to
-// give when they are not all and not enough.
-func (e *evidence) fresh(ctx context.Context) ([]verify.Signature, verify.Verdict) {
-	if !e.fetched {
-		e.fetched = true
-		signatures, err := e.registry.Signatures(ctx, e.ref, e.digest)
-		e.signatures = signatures
-		if e.attested {
-			attestations, err2 := e.registry.Attestations(ctx, e.ref, e.digest)
-			e.signatures = slices.Concat(signatures, attestations)
-			err = cmp.Or(err, err2)
-		}
-		if err != nil {
-			e.failure = failureVerdict(err)
-		}
+// fresh returns the signatures that the authority's sources serve now, all of them
+// together, and the verdict to give when they are not all and not enough.
+func (e *evidence) fresh(ctx context.Context, a *authority) ([]verify.Signature, verify.Verdict) {
+	if e.failure != nil {
+		return nil, e.failure
 	}
-	return e.signatures, e.failure
+	lookups := a.lookups()
+	e.ask(ctx, lookups)
+	var found []verify.Signature
+	var failure verify.Verdict
+	for _, l := range lookups {
+		found = append(found, e.asked[l].signatures...)
+		failure = graver(failure, e.asked[l].failure)
+	}
+	return found, failure
+}
+
+// ask answers the questions that have not been asked yet, side by side. A panic in
+// one of them becomes the caller's, who recovers.
+func (e *evidence) ask(ctx context.Context, lookups []lookup) {
+	open := slices.DeleteFunc(slices.Clone(lookups), func(l lookup) bool {
+		_, known := e.asked[l]
+		return known
+	})
+	findings := make([]finding, len(open))
+	var wg sync.WaitGroup
+	for i, l := range open {
+		wg.Go(func() { findings[i] = e.find(ctx, l) })
+	}
+	wg.Wait()
+	if e.asked == nil {
+		e.asked = map[lookup]finding{}
+	}
+	for i, l := range open {
+		if cause := findings[i].panicked; cause != nil {
+			panic(cause)
+		}
+		e.asked[l] = findings[i]
+	}
+}
+
+// find answers one question.
+func (e *evidence) find(ctx context.Context, l lookup) (found finding) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			found.panicked = fmt.Sprintf("%v\n%s", cause, debug.Stack())
+		}
+	}()
+	look := e.registry.Signatures
+	if l.attestations {
+		look = e.registry.Attestations
+	}
+	signatures, err := look(ctx, e.ref, e.digest, l.from)
+	found.signatures = signatures
+	if err != nil {
+		found.failure = failureVerdict(err)
+	}
+	return found
+}
+
+// graver returns the failure to report of two, either of which may be nil: what
+// may be told later before what was refused for good.
+func graver(a, b verify.Verdict) verify.Verdict {
+	_, open := a.(verify.Unavailable)
+	if _, laterOpen := b.(verify.Unavailable); a == nil || (!open && laterOpen) {
+		return b
+	}
+	return a
 }
 
 // sameSignatures reports whether a and b are the same evidence in the same order,

@@ -11,6 +11,7 @@ import (
 
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
 	"github.com/countersign-dev/countersign/pkg/image"
+	"github.com/countersign-dev/countersign/pkg/registry"
 	"github.com/countersign-dev/countersign/pkg/verify"
 )
 
@@ -34,6 +35,17 @@ type scripted struct {
 	attested     []verify.Signature
 	attestedErr  error
 	attestations int
+
+	// away answers for the sources that are not beside the image.
+	away map[string]*scripted
+}
+
+// at is who answers for a source: one that nobody set up panics.
+func (s *scripted) at(from registry.Source) *scripted {
+	if from == (registry.Source{}) {
+		return s
+	}
+	return s.away[from.String()]
 }
 
 func (s *scripted) Resolve(ctx context.Context, _ image.Reference) (string, error) {
@@ -50,25 +62,28 @@ func (s *scripted) Resolve(ctx context.Context, _ image.Reference) (string, erro
 	return s.digest, s.resolveErr
 }
 
-func (s *scripted) Signatures(context.Context, image.Reference, string) ([]verify.Signature, error) {
+func (s *scripted) Signatures(_ context.Context, _ image.Reference, _ string, from registry.Source) ([]verify.Signature, error) {
+	s = s.at(from)
 	s.mu.Lock()
 	s.signatures++
 	s.mu.Unlock()
 	return s.fresh, s.freshErr
 }
 
-func (s *scripted) CachedSignatures(image.Reference, string) ([]verify.Signature, bool) {
+func (s *scripted) CachedSignatures(_ image.Reference, _ string, from registry.Source) ([]verify.Signature, bool) {
+	s = s.at(from)
 	return s.cached, s.isCached
 }
 
-func (s *scripted) Attestations(context.Context, image.Reference, string) ([]verify.Signature, error) {
+func (s *scripted) Attestations(_ context.Context, _ image.Reference, _ string, from registry.Source) ([]verify.Signature, error) {
+	s = s.at(from)
 	s.mu.Lock()
 	s.attestations++
 	s.mu.Unlock()
 	return s.attested, s.attestedErr
 }
 
-func (s *scripted) CachedAttestations(image.Reference, string) ([]verify.Signature, bool) {
+func (s *scripted) CachedAttestations(image.Reference, string, registry.Source) ([]verify.Signature, bool) {
 	return nil, false
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
 	"github.com/countersign-dev/countersign/pkg/image"
+	"github.com/countersign-dev/countersign/pkg/registry"
 	"github.com/countersign-dev/countersign/pkg/verify"
 )
 
@@ -26,23 +27,15 @@ type Policy struct {
 
 	authorities []authority
 	threshold   int
-	problems    []Problem
+	// sources are all that its authorities name.
+	sources  []registry.Source
+	problems []Problem
 }
 
 // Verifier is the verdict of one authority over the signatures that were found
 // beside an image: the best over all of them. *verify.Authority implements it.
 type Verifier interface {
 	Verify(ctx context.Context, digest string, signatures []verify.Signature) verify.Verdict
-}
-
-// authority is a compiled authority: a key to verify with, or a verdict that no
-// signature changes (a static authority, or one that cannot be used).
-type authority struct {
-	name  string
-	key   Verifier
-	fixed verify.Verdict
-	// signer names the key that was compiled: a threshold counts it once.
-	signer string
 }
 
 // Name is the name of the ClusterImagePolicy.
@@ -82,54 +75,28 @@ func (p *Policy) excludes(ref image.Reference) bool {
 // registry is asked. That another policy has asked it, in vain perhaps, changes
 // nothing about what is known.
 func (p *Policy) evaluate(ctx context.Context, digest string, ev *evidence) PolicyResult {
+	known := make([]opinion, len(p.authorities))
 	if digest != "" || !p.hasKey() {
-		known, ok := ev.cached()
-		result := p.ask(ctx, digest, known, ok)
+		result := p.tally(func(i int, a *authority) verify.Verdict {
+			known[i] = a.recall(ctx, digest, ev)
+			return known[i].verdict
+		})
 		if accepted(result.Verdict) || !p.hasKey() {
 			return result
 		}
-		if found, failure := ev.fresh(ctx); ok && failure == nil && sameSignatures(known, found) {
-			return result
-		}
 	}
-	found, failure := ev.fresh(ctx)
-	if failure == nil {
-		return p.ask(ctx, digest, found, true)
-	}
-	// Some places answered and some did not. What was found may admit the image;
-	// that it is not enough says nothing.
-	if len(found) > 0 {
-		if result := p.ask(ctx, digest, found, true); accepted(result.Verdict) {
-			return result
-		}
-	}
-	return p.refuse(failure)
+	return p.tally(func(i int, a *authority) verify.Verdict { return a.judge(ctx, digest, ev, known[i]) })
 }
 
-// ask collects the authorities' verdicts over signatures until the threshold is
-// met. Where nothing is known yet, only fixed verdicts count.
-func (p *Policy) ask(ctx context.Context, digest string, signatures []verify.Signature, known bool) PolicyResult {
-	return p.tally(func(key Verifier) verify.Verdict {
-		if !known {
-			return verify.Unavailable{Cause: verify.RegistryUnavailable, Detail: "the registry has not been asked"}
-		}
-		return key.Verify(ctx, digest, signatures)
-	})
-}
-
-// refuse is the result when the question cannot be put to any key: failure is
-// their verdict. Authorities with a fixed verdict keep theirs.
-func (p *Policy) refuse(failure verify.Verdict) PolicyResult {
-	return p.tally(func(Verifier) verify.Verdict { return failure })
-}
-
-func (p *Policy) tally(verdictOf func(Verifier) verify.Verdict) PolicyResult {
+// tally collects the authorities' verdicts until the threshold is met.
+func (p *Policy) tally(verdictOf func(int, *authority) verify.Verdict) PolicyResult {
 	result := p.result(nil)
 	passed := 0
-	for _, a := range p.authorities {
+	for i := range p.authorities {
+		a := &p.authorities[i]
 		verdict := a.fixed
 		if a.key != nil {
-			verdict = verdictOf(a.key)
+			verdict = verdictOf(i, a)
 		}
 		result.Authorities = append(result.Authorities, AuthorityResult{Name: a.name, Verdict: verdict})
 		if accepted(verdict) {
@@ -146,14 +113,6 @@ func (p *Policy) tally(verdictOf func(Verifier) verify.Verdict) PolicyResult {
 // result is the policy's part of a decision with one verdict for all of it.
 func (p *Policy) result(verdict verify.Verdict) PolicyResult {
 	return PolicyResult{Policy: p.name, Generation: p.generation, Mode: p.mode, Threshold: p.threshold, Verdict: verdict}
-}
-
-// needsAttestations reports whether an authority asks for attestations.
-func (p *Policy) needsAttestations() bool {
-	return slices.ContainsFunc(p.authorities, func(a authority) bool {
-		asks, ok := a.key.(interface{ NeedsAttestations() bool })
-		return ok && asks.NeedsAttestations()
-	})
 }
 
 func (p *Policy) hasKey() bool {

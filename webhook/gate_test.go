@@ -20,6 +20,7 @@ import (
 
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
 	"github.com/countersign-dev/countersign/pkg/image"
+	"github.com/countersign-dev/countersign/pkg/registry"
 	"github.com/countersign-dev/countersign/pkg/tlog/tlogtest"
 	"github.com/countersign-dev/countersign/pkg/trust"
 	"github.com/countersign-dev/countersign/pkg/verify"
@@ -40,20 +41,20 @@ func (s *shelf) Resolve(context.Context, image.Reference) (string, error) {
 	return s.digest, nil
 }
 
-func (s *shelf) Signatures(context.Context, image.Reference, string) ([]verify.Signature, error) {
+func (s *shelf) Signatures(context.Context, image.Reference, string, registry.Source) ([]verify.Signature, error) {
 	s.asked++
 	return s.signatures, nil
 }
 
-func (s *shelf) CachedSignatures(image.Reference, string) ([]verify.Signature, bool) {
+func (s *shelf) CachedSignatures(image.Reference, string, registry.Source) ([]verify.Signature, bool) {
 	return s.signatures, s.asked > 0
 }
 
-func (s *shelf) Attestations(context.Context, image.Reference, string) ([]verify.Signature, error) {
+func (s *shelf) Attestations(context.Context, image.Reference, string, registry.Source) ([]verify.Signature, error) {
 	return nil, nil
 }
 
-func (s *shelf) CachedAttestations(image.Reference, string) ([]verify.Signature, bool) {
+func (s *shelf) CachedAttestations(image.Reference, string, registry.Source) ([]verify.Signature, bool) {
 	return nil, false
 }
 

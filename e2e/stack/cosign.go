@@ -66,6 +66,8 @@ type SignOptions struct {
 	Log         Log               // default Stack.Rekor
 	NoUpload    bool              // sign, and leave no trace in any log
 	Annotations map[string]string // claims to sign (cosign -a); not in attestations
+	Repository  string            // where it is stored (COSIGN_REPOSITORY); default beside the image
+	TagPrefix   string            // of the tag under which it is stored, if it is one
 }
 
 // defaulted fills in the defaults.
@@ -110,6 +112,9 @@ func (s *Stack) Attest(ctx context.Context, image, predicateType string, predica
 // cosign runs one of cosign's commands that sign.
 func (s *Stack) cosign(ctx context.Context, verb string, args []string, image string, o SignOptions) error {
 	args = append([]string{verb, "--yes", "--allow-http-registry"}, args...)
+	if o.TagPrefix != "" {
+		args = append(args, "--attachment-tag-prefix", o.TagPrefix)
+	}
 	if o.Identity.Token != "" {
 		// In a file: on the command line, cosign takes a token only if it is signed with RSA.
 		token, err := s.run.temporary("token", []byte(o.Identity.Token))
@@ -126,6 +131,9 @@ func (s *Stack) cosign(ctx context.Context, verb string, args []string, image st
 	}
 	args = append(append(args, services...), image)
 	env := append(s.run.environ(), "COSIGN_PASSWORD="+Password, "SIGSTORE_REKOR_PUBLIC_KEY="+o.Log.signingLog().publicKey)
+	if o.Repository != "" {
+		env = append(env, "COSIGN_REPOSITORY="+o.Repository)
+	}
 	if o.Fulcio != nil {
 		// Otherwise cosign looks them up in the public infrastructure.
 		env = append(env, "SIGSTORE_ROOT_FILE="+o.Fulcio.CA.File, "SIGSTORE_CT_LOG_PUBLIC_KEY_FILE="+o.Fulcio.CTLog.PublicKeyFile)

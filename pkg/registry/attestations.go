@@ -14,18 +14,18 @@ import (
 const dsseType = "application/vnd.dsse.envelope.v1+json"
 
 // Attestations returns the attestations of a digest in cosign's first storage
-// format: the layers of the tag sha256-<hex>.att beside it. Those in bundles are
+// format: the layers of the tag sha256-<hex>.att in the source. Those in bundles are
 // among its Signatures. Errors, and what is returned beside them, are as with
 // Signatures.
-func (c *Client) Attestations(ctx context.Context, ref image.Reference, digest string) ([]verify.Signature, error) {
-	return c.list(ctx, ref, digest, "attestations", func(ctx context.Context, s *search) ([]verify.Signature, error) {
+func (c *Client) Attestations(ctx context.Context, ref image.Reference, digest string, from Source) ([]verify.Signature, error) {
+	return c.list(ctx, place{ref, digest, from, "attestations"}, func(ctx context.Context, s *search) ([]verify.Signature, error) {
 		return s.tagged(ctx, ".att", s.envelopes)
 	})
 }
 
 // CachedAttestations is to Attestations what CachedSignatures is to Signatures.
-func (c *Client) CachedAttestations(ref image.Reference, digest string) ([]verify.Signature, bool) {
-	return c.cached(ref, digest, "attestations")
+func (c *Client) CachedAttestations(ref image.Reference, digest string, from Source) ([]verify.Signature, bool) {
+	return c.cached(place{ref, digest, from, "attestations"})
 }
 
 // envelopes reads the attestations among the layers of m.

@@ -15,19 +15,21 @@ import (
 	"github.com/countersign-dev/countersign/pkg/verify"
 )
 
-// search is the work of one call of Signatures: an image, what may still be read
-// on its behalf, and what is held of the memory that all searches share.
+// search is the work of one call of Signatures: where to look, for which image,
+// what may still be read on its behalf, and what is held of the memory that all
+// searches share.
 type search struct {
 	*Client
 	repository name.Repository
+	prefix     string // of cosign's tags
 	digest     string
 	bytes      atomic.Int64
 	held       atomic.Int64
 	signatures atomic.Int64
 }
 
-func (c *Client) newSearch(repository name.Repository, digest string) *search {
-	s := &search{Client: c, repository: repository, digest: digest}
+func (c *Client) newSearch(p place) *search {
+	s := &search{Client: c, repository: p.repository().Name(), prefix: p.from.TagPrefix, digest: p.digest}
 	s.bytes.Store(c.limits.Total)
 	s.signatures.Store(int64(c.limits.Signatures))
 	return s

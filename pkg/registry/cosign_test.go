@@ -40,7 +40,7 @@ func TestAgainstAnotherImplementation(t *testing.T) {
 			if err != nil || resolved != digest {
 				t.Fatalf("%q, %v; want %s", resolved, err, digest)
 			}
-			got, err := client.Signatures(t.Context(), ref, digest)
+			got, err := client.Signatures(t.Context(), ref, digest, Source{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -50,7 +50,7 @@ func TestAgainstAnotherImplementation(t *testing.T) {
 			if _, err := client.Resolve(t.Context(), parse(t, host+"/org/app:v2")); reasonOf(t, err) != verify.ImageNotFound {
 				t.Errorf("an image that is not there: %v", err)
 			}
-			none, err := client.Signatures(t.Context(), ref, subject)
+			none, err := client.Signatures(t.Context(), ref, subject, Source{})
 			if err != nil || none != nil {
 				t.Errorf("an image that is not signed: %v, %v", none, err)
 			}

@@ -64,7 +64,7 @@ func TestTheCodeOfARegistrysErrorIsShown(t *testing.T) {
 				w.WriteHeader(http.StatusUnauthorized)
 				_, _ = w.Write([]byte(tc.body))
 			})
-			_, err := f.client(Limits{}).Signatures(t.Context(), f.ref(t, ""), subject)
+			_, err := f.client(Limits{}).Signatures(t.Context(), f.ref(t, ""), subject, Source{})
 			if reasonOf(t, err) != verify.RegistryUnauthorized {
 				t.Fatal(err)
 			}

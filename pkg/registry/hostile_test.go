@@ -159,7 +159,7 @@ func TestCouldNotTellIsNeverNone(t *testing.T) {
 			f := newFake(t)
 			tc.registry(f)
 			start := time.Now()
-			got, err := f.client(patience(tc.reason)).Signatures(t.Context(), f.ref(t, ""), subject)
+			got, err := f.client(patience(tc.reason)).Signatures(t.Context(), f.ref(t, ""), subject, Source{})
 			if reason := reasonOf(t, err); reason != tc.reason {
 				t.Errorf("%v; want %s", err, tc.reason)
 			}

@@ -17,21 +17,21 @@ func TestContentKnownByDigestIsNotAskedForAgain(t *testing.T) {
 	f.legacyTag(f.legacyLayer("a"))
 	f.list(f.bundleReferrer("b"))
 	client, ref := f.client(Limits{}), f.ref(t, "")
-	if _, known := client.CachedSignatures(ref, subject); known {
+	if _, known := client.CachedSignatures(ref, subject, Source{}); known {
 		t.Error("something is known before the first question")
 	}
-	first, err := client.Signatures(t.Context(), ref, subject)
+	first, err := client.Signatures(t.Context(), ref, subject, Source{})
 	if err != nil || len(f.requests()) != 5 {
 		t.Fatal(err)
 	}
-	cached, known := client.CachedSignatures(ref, subject)
+	cached, known := client.CachedSignatures(ref, subject, Source{})
 	if diff := cmp.Diff(first, cached); diff != "" || !known || len(f.requests()) != 0 {
 		t.Errorf("known %v: %s", known, diff)
 	}
-	if _, known := client.CachedSignatures(f.ref(t, "-other"), subject); known {
+	if _, known := client.CachedSignatures(f.ref(t, "-other"), subject, Source{}); known {
 		t.Error("the signatures of one repository are known for another")
 	}
-	second, err := client.Signatures(t.Context(), ref, subject)
+	second, err := client.Signatures(t.Context(), ref, subject, Source{})
 	if diff := cmp.Diff(first, second); err != nil || diff != "" {
 		t.Errorf("%v %s", err, diff)
 	}
@@ -42,20 +42,20 @@ func TestContentKnownByDigestIsNotAskedForAgain(t *testing.T) {
 	t.Run("an outage keeps what is known", func(t *testing.T) {
 		f.on(legacyPath, status(503))
 		f.on(apiPath, status(503))
-		if got, err := client.Signatures(t.Context(), ref, subject); reasonOf(t, err) != verify.RegistryUnavailable || len(got) != 0 {
+		if got, err := client.Signatures(t.Context(), ref, subject, Source{}); reasonOf(t, err) != verify.RegistryUnavailable || len(got) != 0 {
 			t.Errorf("%v, %v", got, err)
 		}
-		if _, known := client.CachedSignatures(ref, subject); !known {
+		if _, known := client.CachedSignatures(ref, subject, Source{}); !known {
 			t.Error("it was forgotten")
 		}
 	})
 	t.Run("signatures that were taken away are forgotten", func(t *testing.T) {
 		f.on(legacyPath, status(404))
 		f.on(apiPath, status(404))
-		if got, err := client.Signatures(t.Context(), ref, subject); err != nil || len(got) != 0 {
+		if got, err := client.Signatures(t.Context(), ref, subject, Source{}); err != nil || len(got) != 0 {
 			t.Errorf("%v, %v", got, err)
 		}
-		if _, known := client.CachedSignatures(ref, subject); known {
+		if _, known := client.CachedSignatures(ref, subject, Source{}); known {
 			t.Error("they are still known")
 		}
 	})
@@ -66,12 +66,12 @@ func TestContentInTheCacheIsHeldAgainstItsListedSize(t *testing.T) {
 	layer := f.legacyLayer("a")
 	f.legacyTag(layer)
 	client, ref := f.client(Limits{}), f.ref(t, "")
-	if _, err := client.Signatures(t.Context(), ref, subject); err != nil {
+	if _, err := client.Signatures(t.Context(), ref, subject, Source{}); err != nil {
 		t.Fatal(err)
 	}
 	layer.Size = 7
 	f.legacyTag(layer)
-	if got, err := client.Signatures(t.Context(), ref, subject); err != nil || len(got) != 0 {
+	if got, err := client.Signatures(t.Context(), ref, subject, Source{}); err != nil || len(got) != 0 {
 		t.Errorf("%v, %v", texts(got), err)
 	}
 }
@@ -88,7 +88,7 @@ func TestManySearchesAtOnceAskOnce(t *testing.T) {
 	results := make(chan int, 50)
 	for range cap(results) {
 		go func() {
-			got, err := client.Signatures(t.Context(), ref, subject)
+			got, err := client.Signatures(t.Context(), ref, subject, Source{})
 			if err != nil {
 				t.Error(err)
 			}
@@ -98,7 +98,7 @@ func TestManySearchesAtOnceAskOnce(t *testing.T) {
 	waitFor(t, func() bool {
 		client.listing.mu.Lock()
 		defer client.listing.mu.Unlock()
-		c := client.listing.calls[foundKey(ref, subject, "signatures")]
+		c := client.listing.calls[place{ref, subject, Source{}, "signatures"}.key()]
 		return c != nil && c.waiting == cap(results)
 	})
 	close(release)

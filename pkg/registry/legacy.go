@@ -22,14 +22,14 @@ func (s *search) legacy(ctx context.Context) ([]verify.Signature, error) {
 	return s.tagged(ctx, ".sig", s.layers)
 }
 
-// tagged reads the image under the tag sha256-<hex> with a suffix, and what read
-// finds in its manifest.
+// tagged reads the image under the tag sha256-<hex> with a suffix, and with the
+// source's prefix, and what read finds in its manifest.
 func (s *search) tagged(ctx context.Context, suffix string, read func(context.Context, manifest) ([]verify.Signature, error)) ([]verify.Signature, error) {
 	what := "the image under " + suffix
 	a, err := s.askForList(ctx, request{
 		repository: s.repository,
 		method:     http.MethodGet,
-		path:       "manifests/" + s.tag() + suffix,
+		path:       "manifests/" + s.prefix + s.tag() + suffix,
 		accept:     strings.Join(manifestTypes, ","),
 	})
 	switch {

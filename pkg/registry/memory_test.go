@@ -33,7 +33,7 @@ func TestSearchesTogetherHoldNoMoreMemoryThanIsAllowed(t *testing.T) {
 	client := f.client(Limits{List: mib, Bundle: mib, Total: 2 * mib, Memory: 2 * mib, Manifest: mib, Timeout: 30 * time.Second})
 	first := make(chan error, 1)
 	go func() {
-		_, err := client.Signatures(t.Context(), f.ref(t, ""), other)
+		_, err := client.Signatures(t.Context(), f.ref(t, ""), other, Source{})
 		first <- err
 	}()
 	<-begun
@@ -61,13 +61,13 @@ func asked(t *testing.T, client *Client, ref image.Reference, patience time.Dura
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	return client.Signatures(ctx, ref, subject)
+	return client.Signatures(ctx, ref, subject, Source{})
 }
 
 func TestAManifestThatIsLargerThanAnyListIsRefused(t *testing.T) {
 	f := newFake(t)
 	f.on(legacyPath, serve(ociManifest, fmt.Sprintf(`{"layers":[],"x":%q}`, strings.Repeat("x", mib))))
-	if _, err := f.client(Limits{}).Signatures(t.Context(), f.ref(t, ""), subject); reasonOf(t, err) != verify.LimitExceeded {
+	if _, err := f.client(Limits{}).Signatures(t.Context(), f.ref(t, ""), subject, Source{}); reasonOf(t, err) != verify.LimitExceeded {
 		t.Errorf("%v, want LimitExceeded", err)
 	}
 }

@@ -47,7 +47,7 @@ func TestReferrersInPages(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t)
 			page(f, tc.link, index(f.bundleReferrer("a")), index(f.bundleReferrer("b")))
-			got, err := f.client(Limits{}).Signatures(t.Context(), f.ref(t, ""), subject)
+			got, err := f.client(Limits{}).Signatures(t.Context(), f.ref(t, ""), subject, Source{})
 			if reason := reasonOf(t, err); reason != tc.reason {
 				t.Errorf("%v; want %q", err, tc.reason)
 			}
@@ -64,7 +64,7 @@ func TestReferrersInPages(t *testing.T) {
 			w.Header().Set("Link", `<?page=again>; rel="next"`)
 			serve(ociIndex, index())(w, r)
 		})
-		_, err := f.client(Limits{}).Signatures(t.Context(), f.ref(t, ""), subject)
+		_, err := f.client(Limits{}).Signatures(t.Context(), f.ref(t, ""), subject, Source{})
 		if reason := reasonOf(t, err); reason != verify.LimitExceeded {
 			t.Errorf("%v", err)
 		}
@@ -78,7 +78,7 @@ func TestReferrersInPages(t *testing.T) {
 			w.Header().Set("Link", `<?page=again>; rel="next"`)
 			serve(ociIndex, index(make([]descriptor, 30)...))(w, r)
 		})
-		_, err := f.client(Limits{Entries: 100}).Signatures(t.Context(), f.ref(t, ""), subject)
+		_, err := f.client(Limits{Entries: 100}).Signatures(t.Context(), f.ref(t, ""), subject, Source{})
 		if reason := reasonOf(t, err); reason != verify.LimitExceeded || len(f.requests()) != 5 { // and the signature image
 			t.Errorf("%v", err)
 		}
@@ -93,7 +93,7 @@ func TestReferrersInPages(t *testing.T) {
 			w.Header().Set("Link", `<?page=2>; rel="next"`)
 			serve(ociIndex, index())(w, r)
 		})
-		if _, err := f.client(Limits{}).Signatures(t.Context(), f.ref(t, ""), subject); reasonOf(t, err) != verify.RegistryUnavailable {
+		if _, err := f.client(Limits{}).Signatures(t.Context(), f.ref(t, ""), subject, Source{}); reasonOf(t, err) != verify.RegistryUnavailable {
 			t.Errorf("%v", err)
 		}
 	})

@@ -15,11 +15,11 @@ import (
 	"github.com/countersign-dev/countersign/pkg/verify"
 )
 
-// Signatures returns the signatures of a digest ("sha256:<hex>") that lie beside
-// it in ref's repository: layers of cosign's tag sha256-<hex>.sig in their
-// order, then sigstore bundles found through the referrers API or, where the
-// registry has none, the tag sha256-<hex>. Nothing about them is verified but
-// that their bytes are those which the registry listed.
+// Signatures returns the signatures of a digest ("sha256:<hex>") that lie in a
+// source, by default beside it in ref's repository: layers of cosign's tag
+// sha256-<hex>.sig in their order, then sigstore bundles found through the
+// referrers API or, where the registry has none, the tag sha256-<hex>. Nothing
+// about them is verified but that their bytes are those which the registry listed.
 //
 // nil, nil means that the registry said clearly that there are none. An error,
 // an *Error, means that the list may be incomplete; the signatures returned
@@ -28,59 +28,59 @@ import (
 //
 // The registry is asked for its lists each time, and for content only if it is
 // not known by digest. The result is shared: do not change it.
-func (c *Client) Signatures(ctx context.Context, ref image.Reference, digest string) ([]verify.Signature, error) {
-	return c.list(ctx, ref, digest, "signatures", func(ctx context.Context, s *search) ([]verify.Signature, error) {
+func (c *Client) Signatures(ctx context.Context, ref image.Reference, digest string, from Source) ([]verify.Signature, error) {
+	return c.list(ctx, place{ref, digest, from, "signatures"}, func(ctx context.Context, s *search) ([]verify.Signature, error) {
 		return s.all(ctx)
 	})
 }
 
-// list returns what look finds beside a digest, and remembers it as known of that
-// kind.
-func (c *Client) list(ctx context.Context, ref image.Reference, digest, kind string,
-	look func(context.Context, *search) ([]verify.Signature, error),
-) ([]verify.Signature, error) {
-	if !sha256Digest.MatchString(digest) || ref.Name() == nil {
-		return nil, unavailable("no image is named by digest %q", printable(digest))
+// place is where evidence of one kind about one digest is looked for.
+type place struct {
+	ref    image.Reference
+	digest string
+	from   Source
+	kind   string
+}
+
+func (p place) repository() image.Repository { return p.from.in(p.ref) }
+
+// key keeps repositories apart, and prefixes in them: a signature that lies beside
+// an image in one says nothing about the same image in another.
+func (p place) key() string {
+	return p.kind + " " + p.repository().String() + "@" + p.digest + " " + p.from.TagPrefix
+}
+
+// list returns what look finds in a place, and remembers it.
+func (c *Client) list(ctx context.Context, p place, look func(context.Context, *search) ([]verify.Signature, error)) ([]verify.Signature, error) {
+	if !sha256Digest.MatchString(p.digest) || p.repository().IsZero() {
+		return nil, unavailable("no image is named by digest %q", printable(p.digest))
 	}
 	ctx, cancel := c.within(ctx)
 	defer cancel()
-	repository := ref.Name().Context()
-	key := foundKey(ref, digest, kind)
-	found, err := c.listing.do(ctx, key, func(ctx context.Context) ([]verify.Signature, error) {
-		s := c.newSearch(repository, digest)
+	found, err := c.listing.do(ctx, p.key(), func(ctx context.Context) ([]verify.Signature, error) {
+		s := c.newSearch(p)
 		defer s.release()
 		return look(ctx, s)
 	})
 	if len(found) > 0 {
-		c.found.put(key, found, footprint(found))
+		c.found.put(p.key(), found, footprint(found))
 	} else if err == nil {
-		c.found.remove(key)
+		c.found.remove(p.key())
 	}
 	if err != nil {
-		return found, failure(ctx, hostOf(ref), err)
+		return found, failure(ctx, p.repository().Name().RegistryStr(), err)
 	}
 	return found, nil
 }
 
 // CachedSignatures returns signatures of digest that an earlier call of
-// Signatures found, without a request, and whether there are any. They may only
-// be used to admit: before a denial, call Signatures.
-func (c *Client) CachedSignatures(ref image.Reference, digest string) ([]verify.Signature, bool) {
-	return c.cached(ref, digest, "signatures")
+// Signatures found in that source, without a request, and whether there are any.
+// They may only be used to admit: before a denial, call Signatures.
+func (c *Client) CachedSignatures(ref image.Reference, digest string, from Source) ([]verify.Signature, bool) {
+	return c.cached(place{ref, digest, from, "signatures"})
 }
 
-func (c *Client) cached(ref image.Reference, digest, kind string) ([]verify.Signature, bool) {
-	if ref.Name() == nil {
-		return nil, false
-	}
-	return c.found.get(foundKey(ref, digest, kind))
-}
-
-// foundKey keeps repositories apart: a signature that lies beside an image in
-// one says nothing about the same image in another.
-func foundKey(ref image.Reference, digest, kind string) string {
-	return kind + " " + ref.Repository() + "@" + digest
-}
+func (c *Client) cached(p place) ([]verify.Signature, bool) { return c.found.get(p.key()) }
 
 // all looks in both places at once.
 func (s *search) all(ctx context.Context) ([]verify.Signature, error) {

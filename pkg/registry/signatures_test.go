@@ -166,7 +166,7 @@ func TestSignatures(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t)
 			tc.registry(f)
-			got, err := f.client(Limits{}).Signatures(t.Context(), f.ref(t, ":v1"), subject)
+			got, err := f.client(Limits{}).Signatures(t.Context(), f.ref(t, ":v1"), subject, Source{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -190,7 +190,7 @@ func TestLegacySignatureCarriesItsAnnotations(t *testing.T) {
 	}
 	f.on(legacyPath, serve(ociManifest, fmt.Sprintf(`{"layers":[{"mediaType":%q,"digest":%q,"size":%d,"annotations":%s}]}`,
 		layer.MediaType, layer.Digest, layer.Size, encode(wire))))
-	got, err := f.client(Limits{}).Signatures(t.Context(), f.ref(t, ""), subject)
+	got, err := f.client(Limits{}).Signatures(t.Context(), f.ref(t, ""), subject, Source{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,7 +205,7 @@ func TestTotalsOfAnImage(t *testing.T) {
 	t.Run("bytes are counted together", func(t *testing.T) {
 		f := newFake(t)
 		f.legacyTag(f.legacyLayer(strings.Repeat("a", 3000)), f.legacyLayer(strings.Repeat("b", 3000)))
-		got, err := f.client(Limits{Total: 11_000, Parallel: 1}).Signatures(t.Context(), f.ref(t, ""), subject)
+		got, err := f.client(Limits{Total: 11_000, Parallel: 1}).Signatures(t.Context(), f.ref(t, ""), subject, Source{})
 		if reasonOf(t, err) != verify.LimitExceeded || len(got) != 1 {
 			t.Errorf("%d signatures, %v", len(got), err)
 		}
@@ -214,7 +214,7 @@ func TestTotalsOfAnImage(t *testing.T) {
 		f := newFake(t)
 		f.legacyTag(f.legacyLayer("a"), f.legacyLayer("b"))
 		f.list(f.bundleReferrer("c"), f.bundleReferrer("d"))
-		got, err := f.client(Limits{Signatures: 3}).Signatures(t.Context(), f.ref(t, ""), subject)
+		got, err := f.client(Limits{Signatures: 3}).Signatures(t.Context(), f.ref(t, ""), subject, Source{})
 		if reasonOf(t, err) != verify.LimitExceeded || len(got) > 3 {
 			t.Errorf("%d signatures, %v", len(got), err)
 		}
@@ -223,13 +223,13 @@ func TestTotalsOfAnImage(t *testing.T) {
 
 func TestSignaturesOfNothing(t *testing.T) {
 	client := New(Options{})
-	if _, err := client.Signatures(t.Context(), image.Reference{}, subject); reasonOf(t, err) != verify.RegistryUnavailable {
+	if _, err := client.Signatures(t.Context(), image.Reference{}, subject, Source{}); reasonOf(t, err) != verify.RegistryUnavailable {
 		t.Errorf("%v", err)
 	}
-	if _, err := client.Signatures(t.Context(), parse(t, "nginx"), "latest\n"); reasonOf(t, err) != verify.RegistryUnavailable {
+	if _, err := client.Signatures(t.Context(), parse(t, "nginx"), "latest\n", Source{}); reasonOf(t, err) != verify.RegistryUnavailable {
 		t.Errorf("%v", err)
 	}
-	if _, known := client.CachedSignatures(image.Reference{}, subject); known {
+	if _, known := client.CachedSignatures(image.Reference{}, subject, Source{}); known {
 		t.Error("signatures of the zero reference are known")
 	}
 }

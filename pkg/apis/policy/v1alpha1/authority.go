@@ -7,7 +7,7 @@ package v1alpha1
 // with an identity, or a fixed answer.
 // +kubebuilder:validation:XValidation:rule="[has(self.key), has(self.keyless), has(self.static)].filter(x, x).size() == 1",message="exactly one of key, keyless, static must be set"
 // +kubebuilder:validation:XValidation:rule="!has(self.static) || !has(self.ctlog)",fieldPath=".ctlog",message="ctlog does not apply to a static authority"
-// +kubebuilder:validation:XValidation:rule="!has(self.static) || !(has(self.rfc3161timestamp) || has(self.attestations) || has(self.requireSignature) || has(self.annotations) || has(self.signatureFormat))",message="a static authority looks at no signature: rfc3161timestamp, attestations, requireSignature, annotations and signatureFormat do not apply to it"
+// +kubebuilder:validation:XValidation:rule="!has(self.static) || !(has(self.rfc3161timestamp) || has(self.attestations) || has(self.requireSignature) || has(self.annotations) || has(self.signatureFormat) || has(self.source))",message="a static authority looks at no signature: rfc3161timestamp, attestations, requireSignature, annotations, signatureFormat and source do not apply to it"
 // +kubebuilder:validation:XValidation:rule="!has(self.requireSignature) || self.requireSignature || has(self.attestations)",fieldPath=".requireSignature",message="requireSignature: false needs attestations"
 // +kubebuilder:validation:XValidation:rule="!has(self.requireSignature) || self.requireSignature || !has(self.annotations)",fieldPath=".annotations",message="annotations are in the image's signature, which requireSignature: false does not look at"
 type Authority struct {
@@ -34,6 +34,16 @@ type Authority struct {
 	// defaults to the default TransparencyLog.
 	// +optional
 	CTLog *CTLog `json:"ctlog,omitempty"`
+
+	// source says where signatures and attestations are looked for. Several are
+	// alternatives: what lies in any of them counts, and what lies beside the
+	// image does not unless one of them is there. It defaults to beside the image.
+	// All authorities of a policy together have at most 8 different ones.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=4
+	Source []Source `json:"source,omitempty"`
 
 	// rfc3161timestamp demands a timestamp of every signature and attestation,
 	// besides the proof of the transparency log. It defaults to none.

@@ -111,9 +111,9 @@ func expression(path *field.Path, expression string) field.ErrorList {
 // requirements checks what an authority asks for besides a signature.
 func requirements(path *field.Path, a *v1alpha1.Authority) field.ErrorList {
 	var errs field.ErrorList
-	if a.Static != nil && (a.RFC3161Timestamp != nil || len(a.Attestations) > 0 || a.RequireSignature != nil || len(a.Annotations) > 0 || a.SignatureFormat != "") {
+	if a.Static != nil && (a.RFC3161Timestamp != nil || len(a.Attestations) > 0 || a.RequireSignature != nil || len(a.Annotations) > 0 || a.SignatureFormat != "" || len(a.Source) > 0) {
 		errs = append(errs, field.Forbidden(path.Child("static"),
-			"a static authority looks at no signature: rfc3161timestamp, attestations, requireSignature, annotations and signatureFormat do not apply to it"))
+			"a static authority looks at no signature: rfc3161timestamp, attestations, requireSignature, annotations, signatureFormat and source do not apply to it"))
 	}
 	if a.RFC3161Timestamp != nil {
 		errs = append(errs, rootRef(path.Child("rfc3161timestamp", "trustRootRef"), a.RFC3161Timestamp.TrustRootRef)...)
@@ -128,6 +128,7 @@ func requirements(path *field.Path, a *v1alpha1.Authority) field.ErrorList {
 		errs = append(errs, oneOf(path.Child("signatureFormat"), a.SignatureFormat,
 			v1alpha1.SignatureFormatAuto, v1alpha1.SignatureFormatLegacy, v1alpha1.SignatureFormatBundle)...)
 	}
+	errs = append(errs, sources(path.Child("source"), a.Source)...)
 	errs = append(errs, annotations(path.Child("annotations"), a.Annotations)...)
 	return append(errs, attestations(path.Child("attestations"), a.Attestations)...)
 }

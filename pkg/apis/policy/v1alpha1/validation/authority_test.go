@@ -32,6 +32,7 @@ func keylessPolicy() *v1alpha1.ClusterImagePolicy {
 			},
 			Annotations:     map[string]v1alpha1.AnnotationValue{"release": "true"},
 			SignatureFormat: v1alpha1.SignatureFormatBundle,
+			Source:          []v1alpha1.Source{{OCI: "registry.example/signatures", TagPrefix: "release-"}, {TagPrefix: "old-"}},
 		}},
 	}}
 	p.SetDefaults()

@@ -50,6 +50,7 @@ func ClusterImagePolicy(policy *v1alpha1.ClusterImagePolicy) field.ErrorList {
 		errs = append(errs, field.Invalid(path.Child("threshold"), spec.Threshold,
 			fmt.Sprintf("must be between 1 and the number of authorities, %d", n)))
 	}
+	errs = append(errs, distinctSources(path.Child("authorities"), spec.Authorities)...)
 	if spec.Threshold > 1 {
 		errs = append(errs, repeatedKeys(path.Child("authorities"), spec.Authorities)...)
 	}

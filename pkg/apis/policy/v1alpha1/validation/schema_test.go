@@ -60,7 +60,7 @@ func TestBoundsAreThoseOfTheSchema(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("bounds (-here +schema):\n%s", diff)
 	}
-	keyless, attestation := authority["keyless"], authority["attestations"]
+	keyless, attestation, source := authority["keyless"], authority["attestations"], authority["source"]
 	identities := keyless.Properties["identities"]
 	identity := identities.Items.Schema.Properties
 	roots := specSchema(t, "trustroots").Properties["sigstoreKeys"].Properties
@@ -75,6 +75,9 @@ func TestBoundsAreThoseOfTheSchema(t *testing.T) {
 		"attestations":           *attestation.MaxItems,
 		"predicateType":          *attestation.Items.Schema.Properties["predicateType"].MaxLength,
 		"annotations":            *authority["annotations"].MaxProperties,
+		"source":                 *source.MaxItems,
+		"oci":                    *source.Items.Schema.Properties["oci"].MaxLength,
+		"tagPrefix":              *source.Items.Schema.Properties["tagPrefix"].MaxLength,
 		"annotation":             *authority["annotations"].AdditionalProperties.Schema.MaxLength,
 		"certificateAuthorities": *roots["certificateAuthorities"].MaxItems,
 		"timestampAuthorities":   *roots["timestampAuthorities"].MaxItems,
@@ -85,7 +88,7 @@ func TestBoundsAreThoseOfTheSchema(t *testing.T) {
 	want = map[string]int64{
 		"identities": maxIdentities, "issuer": maxIdentityText, "subject": maxIdentityText, "issuerRegExp": maxRegExp, "subjectRegExp": maxRegExp,
 		"extensions": maxExtensions, "extension": maxIdentityText, "attestations": maxAttestations, "predicateType": maxPredicateType,
-		"annotations": maxAnnotations, "annotation": maxAnnotation, "certificateAuthorities": maxRootAuthorities,
+		"annotations": maxAnnotations, "annotation": maxAnnotation, "source": maxSources, "oci": maxOCI, "tagPrefix": maxTagPrefix, "certificateAuthorities": maxRootAuthorities,
 		"timestampAuthorities": maxRootAuthorities, "ctLogs": maxRootLogs, "tLogs": maxRootLogs, "uri": maxURI,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
