@@ -43,7 +43,7 @@ type Authority struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=4
-	Source []Source `json:"source,omitempty"`
+	Source []Source `json:"source,omitempty"` //nolint:kubeapilinter // As in sigstore's API: each of its fields can do without the others.
 
 	// rfc3161timestamp demands a timestamp of every signature and attestation,
 	// besides the proof of the transparency log. It defaults to none.
