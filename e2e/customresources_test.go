@@ -69,6 +69,7 @@ func TestTheImagesOfCustomResourcesAreJudged(t *testing.T) {
 		"more elements than anybody ought to": object{"parts": make([]object, 1025)},
 	} {
 		t.Run(what, func(t *testing.T) {
+			t.Parallel()
 			a := call{http.MethodPost, widgets, "", widget("odd", spec)}.send(t)
 			if a.code != http.StatusBadRequest || !strings.Contains(a.status.Message, "reading the images of the Widget") {
 				t.Errorf("%d %.500s", a.code, a.body)

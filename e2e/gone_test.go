@@ -26,7 +26,7 @@ var workloadKinds = []string{
 //
 // It stops the Countersign that all scenarios share, and so runs before those that
 // are parallel.
-func TestWhileNobodyAnswersOnlyNewImagesAreRefused(t *testing.T) { //nolint:tparallel // see above
+func TestWhileNobodyAnswersOnlyNewImagesAreRefused(t *testing.T) {
 	c := newCovered(t, S(t).Registry, S(t).Registry.Host)
 	doomed := newNamespace(t)
 	for _, kind := range workloadKinds {

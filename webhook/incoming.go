@@ -39,7 +39,7 @@ func incoming(x Extractor, req admission.Request) ([]image.Occurrence, error) {
 		return occurrences, nil
 	}
 	// An object that cannot be read has admitted nothing: all images are new.
-	before, _ := x.Extract(gvk, req.OldObject.Raw) //nolint:errcheck // as above
+	before, _ := x.Extract(gvk, req.OldObject.Raw)
 	admitted := admittedBy(before)
 	var fresh []image.Occurrence
 	for _, o := range occurrences {

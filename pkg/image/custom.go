@@ -86,7 +86,7 @@ func ParseCustomKinds(text []byte) ([]CustomKind, error) {
 	}
 	var file extractors
 	strict, err := kjson.UnmarshalStrict(asJSON, &file)
-	if err = errors.Join(append(strict, err)...); err != nil {
+	if err := errors.Join(append(strict, err)...); err != nil {
 		return nil, err
 	}
 	if file.APIVersion != extractorsVersion || file.Kind != extractorsKind {

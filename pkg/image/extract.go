@@ -6,6 +6,7 @@ package image
 import (
 	"errors"
 	"fmt"
+	"maps"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
@@ -49,9 +50,7 @@ type Extractor struct {
 func NewExtractor(custom ...CustomKind) *Extractor {
 	x := &Extractor{custom: map[schema.GroupVersionKind]holder{}}
 	for _, k := range custom {
-		for gvk, h := range k.holders {
-			x.custom[gvk] = h
-		}
+		maps.Copy(x.custom, k.holders)
 	}
 	return x
 }

@@ -14,24 +14,27 @@ import (
 
 // validFor is l as configured with a key that is valid from one time to another, given
 // as hours from now; 0 is no bound.
-func validFor(t testing.TB, l *tlogtest.Log, from, until time.Duration) *tlog.Log {
+func validFor(t testing.TB, l *tlogtest.Log, from, until int) *tlog.Log {
 	t.Helper()
 	config := configOf(l)
 	if from != 0 {
-		config.Validity.NotBefore = time.Now().Add(from * time.Hour)
+		config.Validity.NotBefore = time.Now().Add(inHours(from))
 	}
 	if until != 0 {
-		config.Validity.NotAfter = time.Now().Add(until * time.Hour)
+		config.Validity.NotAfter = time.Now().Add(inHours(until))
 	}
 	return newLog(t, config)
 }
 
+// inHours is that many hours.
+func inHours(n int) time.Duration { return time.Duration(n) * time.Hour }
+
 // entryAt is an entry that the log says it took hours from now, or says nothing of when.
-func entryAt(l *tlogtest.Log, index, size int, hours time.Duration, promised bool) *tlog.Entry {
+func entryAt(l *tlogtest.Log, index, size, hours int, promised bool) *tlog.Entry {
 	entry := l.Entry(index, size)
 	entry.IntegratedTime, entry.SignedEntryTimestamp = 0, nil
 	if promised {
-		entry.IntegratedTime = time.Now().Add(hours * time.Hour).Unix()
+		entry.IntegratedTime = time.Now().Add(inHours(hours)).Unix()
 		entry.SignedEntryTimestamp = l.SignEntry(entry)
 	}
 	return entry
@@ -40,17 +43,17 @@ func entryAt(l *tlogtest.Log, index, size int, hours time.Duration, promised boo
 func TestEntryIsOfTheTimeOfItsKey(t *testing.T) {
 	l, claims := logged(t, 10)
 	server := serve(t, l)
-	hours := func(all ...time.Duration) []time.Time {
+	hours := func(all ...int) []time.Time {
 		var times []time.Time
 		for _, h := range all {
-			times = append(times, time.Now().Add(h*time.Hour))
+			times = append(times, time.Now().Add(inHours(h)))
 		}
 		return times
 	}
 	for name, test := range map[string]struct {
-		from, until time.Duration
+		from, until int
 		promised    bool
-		at          time.Duration
+		at          int
 		stamped     []time.Time
 		want        error
 	}{
@@ -167,7 +170,7 @@ func TestLogWhoseKeyHasEnded(t *testing.T) {
 		config.Witnesses, config.Validity = policy, tlog.Validity{NotBefore: time.Now().Add(-5 * time.Hour), NotAfter: time.Now().Add(-2 * time.Hour)}
 		log := newLog(t, config)
 		for name, test := range map[string]struct {
-			hours time.Duration
+			hours int
 			want  error
 		}{
 			"in time":    {hours: -3},
@@ -178,7 +181,7 @@ func TestLogWhoseKeyHasEnded(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				history := seeded(l, 10)
 				entry := entryAt(l, 3, 15, 0, false)
-				entry.Inclusion.Checkpoint = w.Cosign(entry.Inclusion.Checkpoint, time.Now().Add(test.hours*time.Hour))
+				entry.Inclusion.Checkpoint = w.Cosign(entry.Inclusion.Checkpoint, time.Now().Add(inHours(test.hours)))
 				_, err := tlog.NewProver(log, dial(t, serve(t, l).URL), history).Prove(t.Context(), claims[3], entry)
 				wantErr(t, err, test.want)
 			})

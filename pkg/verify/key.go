@@ -109,7 +109,7 @@ func hashOf(name string) (crypto.Hash, error) {
 // newKey returns the key for a public key whose kind has been checked.
 func newKey(public crypto.PublicKey, hash crypto.Hash) (Key, error) {
 	key := Key{hash: hash}
-	err := error(nil)
+	var err error
 	switch public := public.(type) {
 	case ed25519.PublicKey:
 		key.hash = crypto.SHA512
