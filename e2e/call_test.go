@@ -34,9 +34,10 @@ type call struct {
 
 // answer is what came of a call.
 type answer struct {
-	code   int
-	body   []byte
-	status metav1.Status // when it was refused
+	code     int
+	body     []byte
+	warnings []string
+	status   metav1.Status // when it was refused
 }
 
 func (a answer) ok() bool { return a.code >= 200 && a.code < 300 }
@@ -71,14 +72,12 @@ func (c call) send(t *testing.T) answer {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	a := answer{code: resp.StatusCode}
+	a := answer{code: resp.StatusCode, warnings: resp.Header.Values("Warning")}
 	if a.body, err = io.ReadAll(resp.Body); err != nil {
 		t.Fatal(err)
 	}
-	if !a.ok() {
-		if err := json.Unmarshal(a.body, &a.status); err != nil {
-			t.Fatalf("%s %s: %d %s", c.method, c.path, a.code, a.body)
-		}
+	if !a.ok() && json.Unmarshal(a.body, &a.status) != nil {
+		a.status.Message = string(a.body) // as for a path that is not served
 	}
 	return a
 }
@@ -126,5 +125,12 @@ func podSpecOf(kind string, spec object) object {
 		return object{"spec": object{"jobTemplate": object{"spec": object{"template": template}}}}
 	default:
 		return object{"spec": object{"template": template}}
+	}
+}
+
+func decodeInto(t *testing.T, body []byte, into any) {
+	t.Helper()
+	if err := json.Unmarshal(body, into); err != nil {
+		t.Fatalf("%v: %s", err, body)
 	}
 }

@@ -51,17 +51,14 @@ func incoming(x Extractor, req admission.Request) ([]image.Occurrence, error) {
 }
 
 // admittedBy returns a function that reports whether an image has been admitted
-// with the previous state of its object: in the same slot, or under its digest
-// in any. The same tag in another place counts as new, since it may have moved
-// since then, and what pulls it there pulls it now.
+// with the previous state of its object: the same reference in the same slot. In
+// another place it counts as new, be it named by digest: a tag may have moved since
+// then, and what was there before any policy was need not be good.
 func admittedBy(before []image.Occurrence) func(image.Occurrence) bool {
 	type use struct{ slot, image string }
-	uses, pinned := map[use]bool{}, map[string]bool{}
+	uses := map[use]bool{}
 	for _, o := range before {
 		uses[use{o.Slot, o.Image}] = true
-		if ref, err := image.Parse(o.Image); err == nil && ref.Digest() != "" {
-			pinned[o.Image] = true
-		}
 	}
-	return func(o image.Occurrence) bool { return uses[use{o.Slot, o.Image}] || pinned[o.Image] }
+	return func(o image.Occurrence) bool { return uses[use{o.Slot, o.Image}] }
 }
