@@ -1,0 +1,49 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package webhook
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestTheTestsThatTheListOfBypassesNamesExist: a trick whose test was renamed or
+// removed is one that nobody tries any more.
+func TestTheTestsThatTheListOfBypassesNamesExist(t *testing.T) {
+	list, err := os.ReadFile("../docs/design/bypasses.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defined := map[string]bool{}
+	function := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
+	err = filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+		if entry != nil && entry.IsDir() && strings.HasPrefix(entry.Name(), ".") && entry.Name() != ".." {
+			return filepath.SkipDir
+		}
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, match := range function.FindAllSubmatch(text, -1) {
+			defined[string(match[1])] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := regexp.MustCompile(`\b(?:Test|Fuzz)[A-Z]\w+`).FindAllString(string(list), -1)
+	if len(names) < 20 {
+		t.Errorf("the list names %d tests", len(names))
+	}
+	for _, name := range names {
+		if !defined[name] {
+			t.Errorf("there is no %s", name)
+		}
+	}
+}
