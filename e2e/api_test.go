@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -218,7 +219,8 @@ func TestTheAPIServerRefusesLogsThatMakeNoSense(t *testing.T) {
 		"polling once an hour":       {func(s object) { s["pollInterval"] = "1h0m0s" }, ""},
 		"an unknown type":            {func(s object) { s["type"] = "rekor-v2" }, "Unsupported value: \"rekor-v2\""},
 		"no URL":                     {func(s object) { s["urls"] = []any{} }, "spec.urls"},
-		"two URLs":                   {func(s object) { s["urls"] = []any{"https://a", "https://b"} }, "spec.urls"},
+		"two URLs":                   {func(s object) { s["urls"] = []any{"https://a", "https://b"} }, ""},
+		"nine URLs":                  {func(s object) { s["urls"] = slices.Repeat([]any{"https://a"}, 9) }, "spec.urls"},
 		"a URL with a password":      {func(s object) { s["urls"] = []any{"https://me:secret@a"} }, "spec.urls[0]"},
 		"a URL with a query":         {func(s object) { s["urls"] = []any{"https://a?b=c"} }, "spec.urls[0]"},
 		"a URL of another scheme":    {func(s object) { s["urls"] = []any{"ftp://a"} }, "spec.urls[0]"},
@@ -229,6 +231,16 @@ func TestTheAPIServerRefusesLogsThatMakeNoSense(t *testing.T) {
 		"polling without a pause":    {func(s object) { s["pollInterval"] = "100ms" }, "pollInterval must be between 1s and 24h"},
 		"polling once a month":       {func(s object) { s["pollInterval"] = "720h" }, "pollInterval must be between 1s and 24h"},
 		"polling now and then":       {func(s object) { s["pollInterval"] = "often" }, "spec.pollInterval"},
+		"a password":                 {func(s object) { s["auth"] = object{"basicSecretRef": object{"name": "a"}} }, ""},
+		"a token":                    {func(s object) { s["auth"] = object{"bearerSecretRef": object{"name": "a", "key": "b"}} }, ""},
+		"a password and a token": {func(s object) {
+			s["auth"] = object{"basicSecretRef": object{"name": "a"}, "bearerSecretRef": object{"name": "b"}}
+		}, "exactly one of basicSecretRef, bearerSecretRef must be set"},
+		"auth that says nothing":    {func(s object) { s["auth"] = object{} }, "spec.auth"},
+		"tls that says nothing":     {func(s object) { s["tls"] = object{} }, "spec.tls"},
+		"a Secret elsewhere":        {func(s object) { s["tls"] = object{"clientCertSecretRef": object{"name": "ns/a"}} }, "spec.tls.clientCertSecretRef.name"},
+		"an authority that is none": {func(s object) { s["tls"] = object{"caBundle": "x"} }, "spec.tls.caBundle"},
+		"no verification of TLS":    {func(s object) { s["tls"] = object{"insecureSkipVerify": true} }, ""},
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()

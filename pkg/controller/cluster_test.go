@@ -47,13 +47,15 @@ func newReplica(t *testing.T, objects ...client.Object) *replica {
 	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
 		WithStatusSubresource(&v1alpha1.ClusterImagePolicy{}, &v1alpha1.TransparencyLog{}, &v1alpha1.TrustRoot{}).Build()
 	secrets := trust.NewNamespaceSecrets(c, namespace)
+	requests := newLogRequests()
 	config := Config{
+		requests: requests,
 		Policies: policy.NewSet(),
 		Secrets:  secrets,
 		Roots:    trust.NewRoots(trust.NewNamespaceConfigMaps(c, namespace)),
 		Logs: trust.NewLogs(func(log *v1alpha1.TransparencyLog) tlog.History {
 			return trust.NewStatusHistory(log, c, c, c.Status())
-		}, secrets),
+		}, secrets, requests.of),
 	}
 	ready, loaded := &Readiness{}, make(signal, 1)
 	return &replica{

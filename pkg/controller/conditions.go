@@ -103,6 +103,16 @@ func logConditions(checkpoint tlog.Checkpoint, err error) []metav1.Condition {
 	}
 }
 
+// withInsecure adds to the condition Ready of a log what its spec leaves out.
+func withInsecure(spec *v1alpha1.TransparencyLogSpec, conditions []metav1.Condition) []metav1.Condition {
+	for i := range conditions {
+		if conditions[i].Type == v1alpha1.ConditionReady && spec.SkipsTLSVerification() {
+			conditions[i].Message += "; any TLS certificate of it is accepted (spec.tls.insecureSkipVerify)"
+		}
+	}
+	return conditions
+}
+
 // caught are the conditions of a log that answered, and wrongly.
 func caught(reason string, err error) []metav1.Condition {
 	return []metav1.Condition{

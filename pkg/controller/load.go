@@ -95,6 +95,7 @@ func (l *loader) loadLogs(ctx context.Context) error {
 	for _, name := range l.config.Logs.Names() {
 		if !present.Has(name) {
 			l.config.Logs.Delete(name)
+			l.config.requests.forget(name)
 		}
 	}
 	return nil

@@ -82,7 +82,7 @@ func (m *monitor) Reconcile(ctx context.Context, request reconcile.Request) (rec
 		return reconcile.Result{}, client.IgnoreNotFound(readErr)
 	}
 	m.measure(obj.Name, checkpoint, err)
-	written, patchErr := m.write(ctx, &obj, logConditions(checkpoint, err))
+	written, patchErr := m.write(ctx, &obj, withInsecure(&obj.Spec, logConditions(checkpoint, err)))
 	if apierrors.IsConflict(patchErr) {
 		return reconcile.Result{RequeueAfter: conflictDelay}, nil
 	}

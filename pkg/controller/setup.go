@@ -33,6 +33,8 @@ type Config struct {
 	Logs    *trust.Logs
 	Roots   *trust.Roots
 	Secrets trust.SecretReader
+	// requests is told of the requests to Logs.
+	requests *logRequests
 }
 
 // Setup adds the controllers to m. The Readiness that it returns is ready once
@@ -67,6 +69,12 @@ func Setup(m ctrl.Manager, config Config) (*Readiness, error) {
 	if err := watch.metrics.register(metrics.Registry); err != nil {
 		return nil, fmt.Errorf("metrics of logs: %w", err)
 	}
+	if err := metrics.Registry.Register(newLogConnections(config.Logs)); err != nil {
+		return nil, fmt.Errorf("metrics of connections to logs: %w", err)
+	}
+	if err := config.requests.register(metrics.Registry); err != nil {
+		return nil, fmt.Errorf("metrics of requests to logs: %w", err)
+	}
 	return ready, nil
 }
 
@@ -78,10 +86,12 @@ func NewTrust(c cluster.Cluster, namespace string) Config {
 	history := func(log *v1alpha1.TransparencyLog) tlog.History {
 		return trust.NewStatusHistory(log, c.GetClient(), c.GetAPIReader(), c.GetClient().Status())
 	}
+	requests := newLogRequests()
 	return Config{
-		Logs:    trust.NewLogs(history, secrets),
-		Roots:   trust.NewRoots(trust.NewNamespaceConfigMaps(c.GetClient(), namespace)),
-		Secrets: secrets,
+		Logs:     trust.NewLogs(history, secrets, requests.of),
+		Roots:    trust.NewRoots(trust.NewNamespaceConfigMaps(c.GetClient(), namespace)),
+		Secrets:  secrets,
+		requests: requests,
 	}
 }
 

@@ -90,7 +90,7 @@ func (h *hosts) endpoints() *tlog.Endpoints {
 // ask puts one question and returns what came of it and how long it took.
 func (h *hosts) ask(ctx context.Context, endpoints *tlog.Endpoints) (took time.Duration, err error) {
 	begin := time.Now()
-	_, err = tlog.NewRekorV1Client(endpoints).Latest(ctx)
+	_, err = tlog.NewRekorV1Client(endpoints).ConsistencyProof(ctx, 1, 1, 2)
 	return time.Since(begin), err
 }
 
@@ -201,7 +201,7 @@ func TestALogThatIsDownCostsOneTimeout(t *testing.T) {
 				}
 				// What is wrong is still said.
 				_, err := h.ask(t.Context(), endpoints)
-				if !strings.Contains(err.Error(), "https://0/api/v1/log") {
+				if !strings.Contains(err.Error(), "https://0/api/v1/log/proof") {
 					t.Errorf("the error of a question that was not asked says nothing of the cause: %v", err)
 				}
 				h.become(0, up)
@@ -256,6 +256,24 @@ func TestOneQuestionTriesWhetherTheLogIsBack(t *testing.T) {
 			t.Errorf("%d requests try whether the log is back; want 1", n)
 		}
 		questions.Wait()
+	})
+}
+
+// TestAPollWaitsUntilTheLogCanBeAsked: what it finds is what people see of the log
+// until the next one.
+func TestAPollWaitsUntilTheLogCanBeAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHosts(t, stalls)
+		endpoints := h.endpoints()
+		_, err := h.ask(t.Context(), endpoints)
+		wantErr(t, err, tlog.ErrUnavailable)
+		h.become(0, up)
+		begin := time.Now()
+		_, err = tlog.NewRekorV1Client(endpoints).Latest(t.Context())
+		wantErr(t, err, nil)
+		if took := time.Since(begin); took < tlog.OpenFor || took > 2*tlog.OpenFor {
+			t.Errorf("took %v; want a bit more than %v", took, tlog.OpenFor)
+		}
 	})
 }
 

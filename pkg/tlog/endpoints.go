@@ -86,6 +86,9 @@ type question struct {
 	query url.Values
 	// maxBytes bounds the body of the answer.
 	maxBytes int64
+	// patient is set for a question that waits until a replica that is being left
+	// alone can be asked again: a poll, which says for a while how the log is.
+	patient bool
 }
 
 // get puts q to the replicas. accept is given the body of an answer; a replica whose

@@ -161,7 +161,7 @@ func (a entryAnswer) entry(uuid string) (*Entry, error) {
 // ask returns what parse makes of the first JSON answer that it accepts.
 func ask[A, R any](ctx context.Context, endpoints *Endpoints, operation Operation, path string, query url.Values, parse func(A) (R, error)) (R, error) {
 	var result R
-	q := question{operation: operation, path: path, query: query, maxBytes: maxResponseBytes}
+	q := question{operation: operation, path: path, query: query, maxBytes: maxResponseBytes, patient: operation == OperationCheckpoint}
 	err := endpoints.get(ctx, q, func(body []byte) error {
 		var answer A // of this replica: nothing of another's half answer is in it
 		if err := json.Unmarshal(body, &answer); err != nil {

@@ -78,9 +78,13 @@ func (r *replica) ask(ctx context.Context, q question, judge func(body []byte) e
 	}
 	done, err := r.circuit.Allow()
 	if err != nil {
-		// Somebody else is trying just now whether it answers again.
-		tried := errors.Is(err, gobreaker.ErrTooManyRequests)
-		return r.ended(q, 0, &failure{outcome: Skipped, again: tried, err: fmt.Errorf("%w: not asked, because a moment ago: %w", ErrUnavailable, r.cause())})
+		f := &failure{outcome: Skipped, err: fmt.Errorf("%w: not asked, because a moment ago: %w", ErrUnavailable, r.cause())}
+		if errors.Is(err, gobreaker.ErrTooManyRequests) {
+			f.again = true // somebody else is trying just now whether it answers again
+		} else if q.patient {
+			f.again, f.wait = true, openFor
+		}
+		return r.ended(q, 0, f)
 	}
 	begin := time.Now()
 	f := r.request(ctx, q, judge)

@@ -47,11 +47,20 @@ func parseChain(text string, withLeaf bool) ([]*x509.Certificate, error) {
 	if len(text) > maxChainBytes {
 		return nil, fmt.Errorf("longer than %d bytes", maxChainBytes)
 	}
+	chain, err := parseCertificates(text, maxChain)
+	if err != nil {
+		return nil, err
+	}
+	return chain, checkChain(chain, withLeaf)
+}
+
+// parseCertificates parses at most limit certificates, in PEM or base64 of it.
+func parseCertificates(text string, limit int) ([]*x509.Certificate, error) {
 	rest, err := plain(text, isPEM)
 	if err != nil {
 		return nil, fmt.Errorf("not PEM: %w", err)
 	}
-	var chain []*x509.Certificate
+	var certificates []*x509.Certificate
 	for len(bytes.TrimSpace(rest)) > 0 {
 		block, more := pem.Decode(rest)
 		switch {
@@ -59,16 +68,16 @@ func parseChain(text string, withLeaf bool) ([]*x509.Certificate, error) {
 			return nil, errors.New("something in it is not PEM")
 		case block.Type != "CERTIFICATE":
 			return nil, fmt.Errorf("a PEM block is %.40q, not \"CERTIFICATE\"", block.Type)
-		case len(chain) == maxChain:
-			return nil, fmt.Errorf("more than %d certificates", maxChain)
+		case len(certificates) == limit:
+			return nil, fmt.Errorf("more than %d certificates", limit)
 		}
 		certificate, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return nil, fmt.Errorf("certificate %d does not parse", len(chain)+1)
+			return nil, fmt.Errorf("certificate %d does not parse", len(certificates)+1)
 		}
-		chain, rest = append(chain, certificate), more
+		certificates, rest = append(certificates, certificate), more
 	}
-	return chain, checkChain(chain, withLeaf)
+	return certificates, nil
 }
 
 func checkChain(chain []*x509.Certificate, withLeaf bool) error {

@@ -34,6 +34,9 @@ var (
 	ErrConfigMapNotFound = errors.New("config map not found")
 	// ErrSecretNotFound: the Secret, or the key in it, does not exist.
 	ErrSecretNotFound = errors.New("secret not found")
+	// ErrCredentialInvalid: a Secret holds something else than the credentials that are
+	// wanted.
+	ErrCredentialInvalid = errors.New("invalid credentials")
 	// ErrKeyInvalid: a public key does not parse, or is of a kind that is refused.
 	ErrKeyInvalid = errors.New("invalid public key")
 )

@@ -17,7 +17,7 @@ import (
 // and its Prover is an error, as in a cluster.
 func LogsFromObjects(ctx context.Context, objects []v1alpha1.TransparencyLog, secrets SecretReader) *Logs {
 	histories := map[string]tlog.History{}
-	logs := NewLogs(func(obj *v1alpha1.TransparencyLog) tlog.History { return histories[obj.Name] }, secrets)
+	logs := NewLogs(func(obj *v1alpha1.TransparencyLog) tlog.History { return histories[obj.Name] }, secrets, nil)
 	for i := range objects {
 		histories[objects[i].Name] = recorded(&objects[i])
 		// The error is kept, and returned to whoever asks for the prover.

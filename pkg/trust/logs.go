@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -27,7 +26,7 @@ import (
 type Logs struct {
 	history func(*v1alpha1.TransparencyLog) tlog.History
 	secrets SecretReader
-	http    *http.Client
+	observe func(log string) tlog.Observer
 
 	// setting lets one Set through at a time, so that of two the one that read
 	// its Secret later wins.
@@ -43,15 +42,19 @@ type configuredLog struct {
 	material   material
 	isDefault  bool
 	prover     *tlog.Prover
-	err        error
+	// endpoints and transport are what prover asks the log over.
+	endpoints *tlog.Endpoints
+	transport *http.Transport
+	err       error
 }
 
 // material is what a prover is made from.
 type material struct {
-	uid    types.UID
-	url    string
-	origin string
-	key    string
+	uid        types.UID
+	urls       string // one a line
+	connection connection
+	origin     string
+	key        string
 	// accused is set while an inconsistency is on record. It is not needed to
 	// make a prover: it makes that of a log that was caught, with all that it
 	// remembers, end when the operator has taken the evidence away.
@@ -59,28 +62,14 @@ type material struct {
 }
 
 // NewLogs returns an empty index. history gives the history of a log; it is called
-// once for each prover that is made. Keys that objects do not
-// hold themselves are read from secrets.
-func NewLogs(history func(*v1alpha1.TransparencyLog) tlog.History, secrets SecretReader) *Logs {
-	return &Logs{
-		history: history,
-		secrets: secrets,
-		http:    &http.Client{Transport: transport()},
-		logs:    map[string]configuredLog{},
+// once for each prover that is made. Keys and credentials that objects do not hold
+// themselves are read from secrets. observe, which may be nil, gives who is told of
+// the requests to a log, by its name.
+func NewLogs(history func(*v1alpha1.TransparencyLog) tlog.History, secrets SecretReader, observe func(log string) tlog.Observer) *Logs {
+	if observe == nil {
+		observe = func(string) tlog.Observer { return nil }
 	}
-}
-
-// transport has connections enough for a log that many requests ask at once, and
-// not more than a log should bear. Each request has its own time limit.
-func transport() *http.Transport {
-	return &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
-		ForceAttemptHTTP2:   true,
-		TLSHandshakeTimeout: 5 * time.Second,
-		IdleConnTimeout:     90 * time.Second,
-		MaxIdleConnsPerHost: 32,
-		MaxConnsPerHost:     64,
-	}
+	return &Logs{history: history, secrets: secrets, observe: observe, logs: map[string]configuredLog{}}
 }
 
 // Set adds the log, or replaces the one of that name; an older generation of an
@@ -95,14 +84,17 @@ func (l *Logs) Set(ctx context.Context, obj *v1alpha1.TransparencyLog) error {
 	}
 	next := l.configure(ctx, obj)
 	if known && next.err == nil && previous.err == nil && previous.material == next.material {
-		next.prover = previous.prover
+		next.prover, next.endpoints, next.transport = previous.prover, previous.endpoints, previous.transport
 	}
 	if next.err == nil && next.prover == nil {
-		next.prover, next.err = l.newProver(obj, next.material)
+		next.err = l.connect(obj, &next)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.logs[obj.Name] = next
+	if previous.transport != next.transport {
+		previous.close()
+	}
 	return next.err
 }
 
@@ -120,50 +112,79 @@ func (l *Logs) configure(ctx context.Context, obj *v1alpha1.TransparencyLog) con
 		configured.err = fmt.Errorf("type %q is not supported", obj.Spec.Type)
 		return configured
 	}
-	if len(obj.Spec.URLs) != 1 {
-		configured.err = fmt.Errorf("urls has %d elements, not 1", len(obj.Spec.URLs))
-		return configured
-	}
 	key, err := PublicKeyPEM(ctx, obj.Spec.PublicKey.Data, obj.Spec.PublicKey.SecretRef, v1alpha1.DefaultLogSecretKey, l.secrets)
 	if err != nil {
 		configured.err = fmt.Errorf("publicKey: %w", err)
 		return configured
 	}
+	connection, err := newConnection(ctx, &obj.Spec, l.secrets)
+	if err != nil {
+		configured.err = err
+		return configured
+	}
 	configured.material = material{
-		uid:    obj.UID,
-		url:    obj.Spec.URLs[0],
-		origin: obj.Spec.Origin,
-		key:    string(key),
+		uid:        obj.UID,
+		urls:       strings.Join(obj.Spec.URLs, "\n"),
+		connection: connection,
+		origin:     obj.Spec.Origin,
+		key:        string(key),
 
 		accused: obj.Status.Inconsistency != nil,
 	}
 	return configured
 }
 
-func (l *Logs) newProver(obj *v1alpha1.TransparencyLog, from material) (*tlog.Prover, error) {
+// connect gives configured, which is that of obj, its prover and what that asks the
+// log over.
+func (l *Logs) connect(obj *v1alpha1.TransparencyLog, configured *configuredLog) error {
+	from := configured.material
 	key, err := ParseLogKey([]byte(from.key))
 	if err != nil {
-		return nil, fmt.Errorf("publicKey: %w", err)
+		return fmt.Errorf("publicKey: %w", err)
 	}
 	log, err := tlog.NewLog(tlog.Config{Name: obj.Name, Version: tlog.RekorV1, Origin: from.origin, Key: key})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	base, err := url.Parse(from.url)
+	transport, err := from.connection.transport()
 	if err != nil {
-		return nil, fmt.Errorf("urls[0] is not a URL: %w", err)
+		return err
 	}
-	endpoints, err := tlog.NewEndpoints(tlog.EndpointsConfig{URLs: []*url.URL{base}, Client: l.http})
+	endpoints, err := newEndpoints(obj.Spec.URLs, tlog.EndpointsConfig{
+		Client: from.connection.client(transport), Observer: l.observe(obj.Name),
+	})
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("urls: %w", err)
 	}
-	return tlog.NewProver(log, tlog.NewRekorV1Client(endpoints), l.history(obj)), nil
+	configured.endpoints, configured.transport = endpoints, transport
+	configured.prover = tlog.NewProver(log, tlog.NewRekorV1Client(endpoints), l.history(obj))
+	return nil
+}
+
+// newEndpoints returns endpoints at addresses.
+func newEndpoints(addresses []string, config tlog.EndpointsConfig) (*tlog.Endpoints, error) {
+	for i, address := range addresses {
+		base, err := url.Parse(address)
+		if err != nil {
+			return nil, fmt.Errorf("[%d] is not a URL", i) // not quoted: it may hold a password
+		}
+		config.URLs = append(config.URLs, base)
+	}
+	return tlog.NewEndpoints(config)
+}
+
+// close lets go of the connections that nobody uses. Requests that are under way go on.
+func (c configuredLog) close() {
+	if c.transport != nil {
+		c.transport.CloseIdleConnections()
+	}
 }
 
 // Delete forgets the log of that name.
 func (l *Logs) Delete(name string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.logs[name].close()
 	delete(l.logs, name)
 }
 
@@ -191,6 +212,31 @@ func (l *Logs) Prover(name string) (*tlog.Prover, error) {
 		return nil, fmt.Errorf("%w: %q: %w", ErrLogNotReady, name, configured.err)
 	}
 	return configured.prover, nil
+}
+
+// LogConnection says how one log is asked.
+type LogConnection struct {
+	Log string
+	// SkipsTLSVerification is set when any certificate of the log is accepted.
+	SkipsTLSVerification bool
+	// Replicas are in the order in which they are asked.
+	Replicas []tlog.ReplicaState
+}
+
+// Connections returns how each log that can be used is asked, in no order.
+func (l *Logs) Connections() []LogConnection {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	connections := make([]LogConnection, 0, len(l.logs))
+	for name, configured := range l.logs {
+		if configured.endpoints == nil {
+			continue
+		}
+		connections = append(connections, LogConnection{
+			Log: name, SkipsTLSVerification: configured.material.connection.insecureSkipVerify, Replicas: configured.endpoints.Replicas(),
+		})
+	}
+	return connections
 }
 
 // Default returns the prover of the one log that is marked as the default. Its
@@ -241,6 +287,8 @@ func ConditionReason(err error) string {
 		return v1alpha1.ReasonTrustRootUnsuitable
 	case errors.Is(err, ErrRootNotFound):
 		return v1alpha1.ReasonTrustRootNotFound
+	case errors.Is(err, ErrCredentialInvalid):
+		return v1alpha1.ReasonCredentialInvalid
 	case errors.Is(err, ErrKeyInvalid):
 		return v1alpha1.ReasonKeyInvalid
 	case errors.Is(err, ErrLogNotFound), errors.Is(err, ErrNoDefaultLog):

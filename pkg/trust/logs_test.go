@@ -54,7 +54,7 @@ func object(t *testing.T, edits ...func(*v1alpha1.TransparencyLog)) *v1alpha1.Tr
 }
 
 func memoryLogs(secrets SecretReader) *Logs {
-	return NewLogs(func(*v1alpha1.TransparencyLog) tlog.History { return tlog.NewMemoryHistory() }, secrets)
+	return NewLogs(func(*v1alpha1.TransparencyLog) tlog.History { return tlog.NewMemoryHistory() }, secrets, nil)
 }
 
 func TestAProverIsKeptWhileNothingThatMattersChanges(t *testing.T) {

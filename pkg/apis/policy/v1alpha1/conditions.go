@@ -39,6 +39,9 @@ const (
 	ReasonKeyInvalid = "KeyInvalid"
 	// ReasonSecretNotFound: a Secret, or the key in it, does not exist.
 	ReasonSecretNotFound = "SecretNotFound"
+	// ReasonCredentialInvalid: a Secret holds something else than the credentials
+	// that are wanted.
+	ReasonCredentialInvalid = "CredentialInvalid"
 	// ReasonLogNotFound: a TransparencyLog that is named does not exist.
 	ReasonLogNotFound = "LogNotFound"
 	// ReasonLogNotReady: a TransparencyLog that is named cannot be used.

@@ -13,14 +13,25 @@ type SecretKeyReference struct {
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$`
 	Name string `json:"name,omitempty"`
 
-	// key is the key in the Secret's data that holds the PEM public key. It
-	// defaults to cosign.pub in an authority, and to log.pub in a
-	// TransparencyLog.
+	// key is the key in the Secret's data that holds what is wanted. It
+	// defaults to cosign.pub for the public key of an authority, to log.pub for
+	// that of a TransparencyLog, and to token for its bearer token.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
 	Key string `json:"key,omitempty"`
+}
+
+// SecretReference names a Secret in countersign's own namespace, whose keys are those
+// of a type of Secrets.
+type SecretReference struct {
+	// name is the name of the Secret, in countersign's own namespace.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$`
+	Name string `json:"name,omitempty"`
 }
 
 // What SecretKeyReference.Key means when it is empty.

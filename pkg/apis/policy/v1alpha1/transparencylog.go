@@ -50,12 +50,12 @@ type TransparencyLogSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="type cannot be changed: create another TransparencyLog"
 	Type LogType `json:"type,omitempty"`
 
-	// urls is where the log answers: its base URL, without /api. Exactly one
-	// is allowed for now.
+	// urls is where the log answers: one to eight base URLs, without /api, of
+	// replicas of this one log. They are asked in this order until one answers.
 	// +required
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=1
+	// +kubebuilder:validation:MaxItems=8
 	// +kubebuilder:validation:items:MaxLength=2048
 	// +kubebuilder:validation:items:Pattern=`^https?://[^/?#@\s]+(/[^?#\s]*)?$`
 	URLs []string `json:"urls,omitempty"`
@@ -75,6 +75,16 @@ type TransparencyLogSpec struct {
 	// timestamps. It is never taken from the log itself.
 	// +required
 	PublicKey LogPublicKey `json:"publicKey,omitzero"`
+
+	// tls is how the log's servers are known, and how they know countersign. It
+	// defaults to the authorities that the system trusts.
+	// +optional
+	TLS *LogTLS `json:"tls,omitempty"`
+
+	// auth is what countersign says to the log to be let in. It defaults to
+	// nothing.
+	// +optional
+	Auth *LogAuth `json:"auth,omitempty"`
 
 	// default makes this the log of every authority that names none. At most
 	// one TransparencyLog may be the default; with two, neither is. It

@@ -19,7 +19,7 @@ import (
 const (
 	minPollInterval = time.Second
 	maxPollInterval = 24 * time.Hour
-	maxURLs         = 1
+	maxURLs         = 8
 )
 
 // originPattern is a host name, with a port where the log's operator named the
@@ -37,6 +37,7 @@ func TransparencyLog(log *v1alpha1.TransparencyLog) field.ErrorList {
 			"must be the host name with which the log's checkpoints begin, without \" - <tree ID>\""))
 	}
 	errs = append(errs, logKey(path.Child("publicKey"), &spec.PublicKey)...)
+	errs = append(errs, connection(path, spec)...)
 	if interval := spec.PollInterval; interval != nil && (interval.Duration < minPollInterval || interval.Duration > maxPollInterval) {
 		errs = append(errs, field.Invalid(path.Child("pollInterval"), interval.Duration.String(), "must be between 1s and 24h"))
 	}

@@ -213,10 +213,7 @@ func ctlog(path *field.Path, c *v1alpha1.CTLog) field.ErrorList {
 }
 
 func secretRef(path *field.Path, ref *v1alpha1.SecretKeyReference) field.ErrorList {
-	var errs field.ErrorList
-	for _, problem := range validation.NameIsDNSSubdomain(ref.Name, false) {
-		errs = append(errs, field.Invalid(path.Child("name"), ref.Name, problem))
-	}
+	errs := secretName(path.Child("name"), ref.Name)
 	if ref.Key == "" {
 		return errs
 	}

@@ -137,6 +137,18 @@ func LogWarnings(log *v1alpha1.TransparencyLog, others []v1alpha1.TransparencyLo
 	for i, text := range log.Spec.URLs {
 		if address, err := url.Parse(text); err == nil && address.Scheme == "http" {
 			warnings = append(warnings, fmt.Sprintf("spec.urls[%d]: http is not encrypted: what the log is asked can be seen, and its answers can be held back", i))
+			if log.Spec.Auth != nil {
+				warnings = append(warnings, fmt.Sprintf("spec.urls[%d]: http is not encrypted: the credentials in spec.auth can be read on the way", i))
+			}
+		}
+	}
+	if log.Spec.SkipsTLSVerification() {
+		warnings = append(warnings, "spec.tls.insecureSkipVerify: whoever sits between can read the credentials, see what the log is asked, and hold its answers back: "+
+			"name the authority of its certificate in spec.tls.caBundle instead")
+	}
+	for i, text := range log.Spec.URLs {
+		if slices.Contains(log.Spec.URLs[:i], text) {
+			warnings = append(warnings, fmt.Sprintf("spec.urls[%d]: the same address twice is not two replicas", i))
 		}
 	}
 	if !log.Spec.IsDefault() {
