@@ -214,10 +214,24 @@ func TestTheAPIServerRefusesLogsThatMakeNoSense(t *testing.T) {
 		edit func(spec object)
 		want string
 	}{
-		"a log":                      {func(object) {}, ""},
-		"a URL with port and path":   {func(s object) { s["urls"] = []any{"http://127.0.0.1:3000/rekor"} }, ""},
-		"polling once an hour":       {func(s object) { s["pollInterval"] = "1h0m0s" }, ""},
-		"an unknown type":            {func(s object) { s["type"] = "rekor-v2" }, "Unsupported value: \"rekor-v2\""},
+		"a log":                    {func(object) {}, ""},
+		"a URL with port and path": {func(s object) { s["urls"] = []any{"http://127.0.0.1:3000/rekor"} }, ""},
+		"polling once an hour":     {func(s object) { s["pollInterval"] = "1h0m0s" }, ""},
+		"an unknown type":          {func(s object) { s["type"] = "rekor-v2" }, "Unsupported value: \"rekor-v2\""},
+		"a pin of its one shard": {func(s object) {
+			s["shards"], s["pin"] = []any{object{"treeID": "9223372036854775807"}}, object{"size": 1, "rootHash": strings.Repeat("0f", 32)}
+		}, ""},
+		"a pin of no shard": {func(s object) { s["pin"] = object{"size": 1, "rootHash": strings.Repeat("0f", 32)} }, "the pin of a rekor-v1 log is of one tree"},
+		"a pin without a size": {func(s object) {
+			s["shards"] = []any{object{"treeID": "1", "pin": object{"rootHash": strings.Repeat("0f", 32)}}}
+		}, "spec.shards[0].pin.size"},
+		"a tree ID that is a number": {func(s object) { s["shards"] = []any{object{"treeID": 1}} }, "spec.shards[0].treeID"},
+		"a tree twice":               {func(s object) { s["shards"] = []any{object{"treeID": "1"}, object{"treeID": "1"}} }, "Duplicate value"},
+		"no shards in so many words": {func(s object) { s["shards"] = []any{} }, "spec.shards"},
+		"a validity that ends first": {func(s object) {
+			s["validity"] = object{"notBefore": "2026-02-01T00:00:00Z", "notAfter": "2026-01-01T00:00:00Z"}
+		}, "notBefore must be before notAfter"},
+		"a validity of nothing":      {func(s object) { s["validity"] = object{} }, "spec.validity"},
 		"no URL":                     {func(s object) { s["urls"] = []any{} }, "spec.urls"},
 		"two URLs":                   {func(s object) { s["urls"] = []any{"https://a", "https://b"} }, ""},
 		"nine URLs":                  {func(s object) { s["urls"] = slices.Repeat([]any{"https://a"}, 9) }, "spec.urls"},

@@ -125,7 +125,7 @@ func withOwned(loaded files.Resources, roots *trust.Roots) []v1alpha1.Transparen
 	logs := loaded.Logs
 	for i := range loaded.Roots {
 		state, _ := roots.State(&loaded.Roots[i])
-		for _, owned := range trust.OwnedLogs(&loaded.Roots[i], state, time.Now()) {
+		for _, owned := range trust.OwnedLogs(&loaded.Roots[i], state) {
 			if !slices.ContainsFunc(logs, func(l v1alpha1.TransparencyLog) bool { return l.Name == owned.Name }) {
 				logs = append(logs, owned)
 			}

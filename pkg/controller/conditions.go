@@ -84,13 +84,18 @@ func policyConditions(problems []policy.Problem, lying []string) []metav1.Condit
 func logConditions(checkpoint tlog.Checkpoint, err error) []metav1.Condition {
 	switch {
 	case err == nil:
-		return []metav1.Condition{
+		return append([]metav1.Condition{
 			holds(v1alpha1.ConditionReady, "the log answers, and everything it said so far can be true"),
 			holds(v1alpha1.ConditionReachable, "the log answered the last poll"),
 			holds(v1alpha1.ConditionConsistent, fmt.Sprintf("tree %q is one append-only history", checkpoint.Origin())),
-		}
+		}, witnessed(checkpoint)...)
 	case errors.Is(err, tlog.ErrInconsistent):
 		return caught(v1alpha1.ReasonLogInconsistent, err)
+	case errors.Is(err, tlog.ErrKeyValidity):
+		return []metav1.Condition{
+			fails(v1alpha1.ConditionReady, v1alpha1.ReasonKeyNotValid, err.Error()),
+			holds(v1alpha1.ConditionReachable, "the log answered the last poll"),
+		}
 	case errors.Is(err, tlog.ErrCheckpoint), errors.Is(err, tlog.ErrLimit):
 		return caught(v1alpha1.ReasonCheckpointInvalid, err)
 	case errors.Is(err, trust.ErrLogNotReady):

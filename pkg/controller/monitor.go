@@ -114,7 +114,8 @@ func interval(obj *v1alpha1.TransparencyLog) time.Duration {
 // status is another than before.
 func (m *monitor) write(ctx context.Context, obj *v1alpha1.TransparencyLog, conditions []metav1.Condition) ([]metav1.Condition, error) {
 	before := obj.DeepCopy()
-	if !setConditions(&obj.Status.Conditions, obj.Generation, conditions...) {
+	unasked := obj.Spec.Witnesses == "" && meta.RemoveStatusCondition(&obj.Status.Conditions, v1alpha1.ConditionWitnessed)
+	if !setConditions(&obj.Status.Conditions, obj.Generation, conditions...) && !unasked {
 		return nil, nil
 	}
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})

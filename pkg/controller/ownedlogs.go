@@ -11,6 +11,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -32,7 +33,7 @@ var errNotOurs = errors.New("a TransparencyLog of that name exists that the trus
 func (s *rootStatus) ownLogs(ctx context.Context, obj *v1alpha1.TrustRoot, state trust.RootState) error {
 	wanted := sets.New[string]()
 	var errs []error
-	for _, log := range trust.OwnedLogs(obj, state, s.now()) {
+	for _, log := range trust.OwnedLogs(obj, state) {
 		wanted.Insert(log.Name)
 		if err := s.ownLog(ctx, obj, &log); err != nil {
 			errs = append(errs, fmt.Errorf("TransparencyLog %q: %w", log.Name, err))
@@ -57,7 +58,8 @@ func (s *rootStatus) ownLogs(ctx context.Context, obj *v1alpha1.TrustRoot, state
 }
 
 // ownLog creates a log's object, or changes what the trust root says of it. The rest
-// is the operator's: whether it is the default, and how often it is polled.
+// is the operator's: whether it is the default, how often it is polled, which of its trees
+// count and who must have cosigned them.
 func (s *rootStatus) ownLog(ctx context.Context, obj *v1alpha1.TrustRoot, wanted *v1alpha1.TransparencyLog) error {
 	var log v1alpha1.TransparencyLog
 	err := s.client.Get(ctx, types.NamespacedName{Name: wanted.Name}, &log)
@@ -71,11 +73,13 @@ func (s *rootStatus) ownLog(ctx context.Context, obj *v1alpha1.TrustRoot, wanted
 	if !metav1.IsControlledBy(&log, obj) {
 		return errNotOurs
 	}
-	if slices.Equal(log.Spec.URLs, wanted.Spec.URLs) && log.Spec.Origin == wanted.Spec.Origin && log.Spec.PublicKey == wanted.Spec.PublicKey {
+	if slices.Equal(log.Spec.URLs, wanted.Spec.URLs) && log.Spec.Origin == wanted.Spec.Origin && log.Spec.PublicKey == wanted.Spec.PublicKey &&
+		equality.Semantic.DeepEqual(log.Spec.Validity, wanted.Spec.Validity) {
 		return nil
 	}
 	before := log.DeepCopy()
 	log.Spec.URLs, log.Spec.Origin, log.Spec.PublicKey = wanted.Spec.URLs, wanted.Spec.Origin, wanted.Spec.PublicKey
+	log.Spec.Validity = wanted.Spec.Validity
 	return s.client.Patch(ctx, &log, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
 }
 

@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/tools/events"
 
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
+	"github.com/countersign-dev/countersign/pkg/trust"
 	"github.com/countersign-dev/countersign/pkg/trust/trusttest"
 )
 
@@ -143,20 +144,33 @@ func TestALogOfSomebodyElseIsLeftAlone(t *testing.T) {
 	}
 }
 
-func TestALogIsThereForAsLongAsItIsValid(t *testing.T) {
-	now := time.Now()
+// TestALogSaysWhenItIsValid: a log whose time is over holds what was signed before, and
+// one whose time has not come is not believed yet: package tlog sees to both.
+func TestALogSaysWhenItIsValid(t *testing.T) {
+	now := time.Now().Truncate(time.Second)
 	at := func(d time.Duration) *metav1.Time { return &metav1.Time{Time: now.Add(d)} }
 	past, present, future := instance("past.test"), instance("present.test"), instance("future.test")
 	past.Validity = &v1alpha1.Validity{NotAfter: at(-time.Hour)}
 	present.Validity = &v1alpha1.Validity{NotBefore: at(-time.Hour), NotAfter: at(time.Hour)}
 	future.Validity = &v1alpha1.Validity{NotBefore: at(time.Hour)}
 	o := own(t, past, present, future)
-	if diff := cmp.Diff([]string{"present.test"}, o.origins()); diff != "" {
+	if diff := cmp.Diff([]string{"future.test", "past.test", "present.test"}, o.origins()); diff != "" {
 		t.Errorf("logs (-want +got):\n%s", diff)
 	}
-	o.status.now = func() time.Time { return now.Add(2 * time.Hour) }
-	o.reconcile()
-	if diff := cmp.Diff([]string{"future.test"}, o.origins()); diff != "" {
-		t.Errorf("logs two hours later (-want +got):\n%s", diff)
+	want := map[string]*v1alpha1.Validity{"past.test": past.Validity, "present.test": present.Validity, "future.test": future.Validity}
+	check := func() {
+		t.Helper()
+		for _, log := range o.logs() {
+			got, want := trust.ValidityOf(log.Spec.Validity), trust.ValidityOf(want[log.Spec.Origin])
+			if !got.NotBefore.Equal(want.NotBefore) || !got.NotAfter.Equal(want.NotAfter) {
+				t.Errorf("%s is valid %v; want %v", log.Spec.Origin, got, want)
+			}
+		}
 	}
+	check()
+	retired := present
+	retired.Validity = &v1alpha1.Validity{NotBefore: at(-time.Hour), NotAfter: at(-time.Minute)}
+	want["present.test"] = retired.Validity
+	o.write(v1alpha1.TrustRootSpec{SigstoreKeys: &v1alpha1.SigstoreKeys{TLogs: []v1alpha1.TransparencyLogInstance{past, retired, future}}})
+	check()
 }

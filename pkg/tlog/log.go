@@ -137,22 +137,18 @@ func NewLog(config Config) (*Log, error) {
 	if err := l.setTrees(config.Trees); err != nil {
 		return nil, err
 	}
-	if err := l.setWitnesses(config.Witnesses, config.Key, spki); err != nil {
+	if err := l.setWitnesses(config.Witnesses, config.Key); err != nil {
 		return nil, fmt.Errorf("witnesses: %w", err)
 	}
 	return l, nil
 }
 
 // setWitnesses takes a policy that can be one for this log.
-func (l *Log) setWitnesses(policy *WitnessPolicy, key crypto.PublicKey, spki []byte) error {
+func (l *Log) setWitnesses(policy *WitnessPolicy, key crypto.PublicKey) error {
 	if policy == nil {
 		return nil
 	}
-	own := policyKey{name: l.origin, hash: noteKey{log: l}.KeyHash(), public: string(spki)}
-	if raw, ok := key.(ed25519.PublicKey); ok {
-		own.public = string(raw)
-	}
-	if err := policy.checkLog(l.name, own); err != nil {
+	if err := policy.CheckLog(key); err != nil {
 		return err
 	}
 	if policy.quorum != nil {

@@ -37,6 +37,14 @@ func (h *MemoryHistory) Seed(origin, note string) {
 	delete(h.witnessed, origin)
 }
 
+// SeedWitnessed stores what Witnessed returns for origin, as it was stored elsewhere
+// beside what Seed is given.
+func (h *MemoryHistory) SeedWitnessed(origin, note string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.witnessed[origin] = note
+}
+
 // Latest implements History.
 func (h *MemoryHistory) Latest(_ context.Context, origin string) (note []byte, version string, err error) {
 	h.mu.Lock()

@@ -47,6 +47,15 @@ func (c Checkpoint) Quorum() error {
 	return fmt.Errorf("%w: size %d of %q is %v", ErrWitnessQuorum, c.size, c.origin, c.witnessing)
 }
 
+// Witnesses says who has cosigned the checkpoint, whose cosignature does not count, and
+// who is missing. It is empty where no witness is asked for.
+func (c Checkpoint) Witnesses() string {
+	if c.witnessing == nil {
+		return ""
+	}
+	return c.witnessing.String()
+}
+
 // Cosignatures returns the cosignatures that count towards the quorum.
 func (c Checkpoint) Cosignatures() []Cosignature {
 	if c.witnessing == nil {

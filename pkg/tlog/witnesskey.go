@@ -4,6 +4,7 @@
 package tlog
 
 import (
+	"crypto"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"crypto/x509"
@@ -78,6 +79,15 @@ func (k policyKey) wantHash() uint32 {
 	}
 	sum := sha256.Sum256(message)
 	return binary.BigEndian.Uint32(sum[:])
+}
+
+// barePublicKey is the key as policyKey.public has it.
+func barePublicKey(key crypto.PublicKey) (string, error) {
+	if raw, ok := key.(ed25519.PublicKey); ok {
+		return string(raw), nil
+	}
+	spki, err := x509.MarshalPKIXPublicKey(key)
+	return string(spki), err
 }
 
 // parseLogKey parses the key of a log line.

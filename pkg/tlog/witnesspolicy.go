@@ -4,6 +4,7 @@
 package tlog
 
 import (
+	"crypto"
 	"errors"
 	"fmt"
 	"slices"
@@ -259,20 +260,20 @@ func (p *policyParser) claimKey(number int, key policyKey) error {
 	return nil
 }
 
-// checkLog returns an error when the policy cannot be one for the log with this name
-// and this key.
-func (p *WitnessPolicy) checkLog(name string, own policyKey) error {
-	isOwn := func(key policyKey) bool { return key.public == own.public }
+// CheckLog returns an error when the policy cannot be one for the log with this key: the
+// log is one of its witnesses, or none of its logs.
+func (p *WitnessPolicy) CheckLog(key crypto.PublicKey) error {
+	public, err := barePublicKey(key)
+	if err != nil {
+		return err
+	}
 	for _, w := range p.witnesses {
-		switch {
-		case isOwn(w.key):
-			return fmt.Errorf("witness %.80q has the key of log %q, which cannot be its own witness", w.name, name)
-		case own.signed(w.key.name, w.key.hash):
-			return fmt.Errorf("witness %.80q signs under the name and the key hash of log %q", w.name, name)
+		if w.key.public == public {
+			return fmt.Errorf("witness %.80q has the key of the log, which cannot be its own witness", w.name)
 		}
 	}
-	if len(p.logs) > 0 && !slices.ContainsFunc(p.logs, isOwn) {
-		return fmt.Errorf("the policy is for %d other logs: no log line has the key of log %q", len(p.logs), name)
+	if len(p.logs) > 0 && !slices.ContainsFunc(p.logs, func(l policyKey) bool { return l.public == public }) {
+		return fmt.Errorf("the policy is for %d other logs: no log line has the key of this one", len(p.logs))
 	}
 	return nil
 }

@@ -185,8 +185,8 @@ func TestPolicyIsForItsLog(t *testing.T) {
 		"a policy for this log and others":      {l, "log " + otherLog + "\nlog " + tlogtest.VerifierKey(hostname, 0x01, public) + "\nquorum none\n", ""},
 		"a policy for this log, with ECDSA":     {ecdsaLog, "log " + ecdsaVerifierKey(hostname, spkiOf(ecdsaLog)) + "\nquorum none\n", ""},
 		"a policy for another log":              {l, "log " + otherLog + "\nquorum none\n", "the policy is for 1 other logs"},
-		"the log's own key as a witness":        {l, witnessed("witness X %0\nquorum X\n", own), `witness "X" has the key of log "corp"`},
-		"the log's own key, nobody asks for it": {l, witnessed("witness X %0\nquorum none\n", own), `witness "X" has the key of log "corp"`},
+		"the log's own key as a witness":        {l, witnessed("witness X %0\nquorum X\n", own), `witness "X" has the key of the log`},
+		"the log's own key, nobody asks for it": {l, witnessed("witness X %0\nquorum none\n", own), `witness "X" has the key of the log`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			policy, err := tlog.ParseWitnessPolicy(test.policy)

@@ -45,7 +45,10 @@ func find(status *v1alpha1.TransparencyLogStatus, origin string) *v1alpha1.LogCh
 // store puts next in the place of its tree's checkpoint. The tree that advances is
 // the active one: what was there becomes a shard. It fails, wrapping
 // tlog.ErrLimit, when there are too many trees.
-func store(status *v1alpha1.TransparencyLogStatus, next tlog.Checkpoint, now time.Time) error {
+//
+// pin is what the spec says of the tree. What is stored was shown to be of one history
+// with it before.
+func store(status *v1alpha1.TransparencyLogStatus, next tlog.Checkpoint, pin *v1alpha1.LogPin, now time.Time) error {
 	updated := &v1alpha1.LogCheckpoint{
 		Origin:     next.Origin(),
 		Size:       sizeOf(next),
@@ -72,6 +75,11 @@ func store(status *v1alpha1.TransparencyLogStatus, next tlog.Checkpoint, now tim
 			continue
 		}
 		others = append(others, *stored)
+	}
+	if known := updated.FirstContact; pin != nil && (known == nil || known.Size != pin.Size || known.RootHash != pin.RootHash || known.Method != v1alpha1.FirstContactPinned) {
+		updated.FirstContact = &v1alpha1.FirstContact{
+			Method: v1alpha1.FirstContactPinned, Size: pin.Size, RootHash: pin.RootHash, At: metav1.NewTime(now),
+		}
 	}
 	if len(others) > maxShards {
 		return fmt.Errorf("%w: the log has more than %d trees", tlog.ErrLimit, maxShards)

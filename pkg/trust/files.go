@@ -29,11 +29,11 @@ func LogsFromObjects(ctx context.Context, objects []v1alpha1.TransparencyLog, se
 // recorded returns a history that begins with what the object's status says.
 func recorded(obj *v1alpha1.TransparencyLog) tlog.History {
 	history := tlog.NewMemoryHistory()
-	for _, checkpoint := range obj.Status.Shards {
+	for _, checkpoint := range checkpoints(&obj.Status) {
 		history.Seed(checkpoint.Origin, checkpoint.Note)
-	}
-	if checkpoint := obj.Status.Checkpoint; checkpoint != nil {
-		history.Seed(checkpoint.Origin, checkpoint.Note)
+		if checkpoint.Witnessed != nil {
+			history.SeedWitnessed(checkpoint.Origin, checkpoint.Witnessed.Note)
+		}
 	}
 	if obj.Status.Inconsistency != nil {
 		return accused{History: history, log: obj}

@@ -134,13 +134,13 @@ func (h *StatusHistory) Advance(ctx context.Context, next tlog.Checkpoint, versi
 			if !next.IsWitnessed() || stored.Note == next.Note() {
 				return false, nil
 			}
-			return true, store(&obj.Status, next, h.now())
+			return true, store(&obj.Status, next, pinOfTree(&obj.Spec, next.Origin()), h.now())
 		}
 		if stored != nil && stored.Size >= sizeOf(next) {
 			return false, fmt.Errorf("%w: %v does not come after the stored size %d root %s",
 				tlog.ErrInconsistent, next, stored.Size, stored.RootHash)
 		}
-		return true, store(&obj.Status, next, h.now())
+		return true, store(&obj.Status, next, pinOfTree(&obj.Spec, next.Origin()), h.now())
 	})
 }
 

@@ -55,6 +55,8 @@ type material struct {
 	connection connection
 	origin     string
 	key        string
+	// demands is what is asked of the log beside its key.
+	demands string
 	// accused is set while an inconsistency is on record. It is not needed to
 	// make a prover: it makes that of a log that was caught, with all that it
 	// remembers, end when the operator has taken the evidence away.
@@ -129,6 +131,7 @@ func (l *Logs) configure(ctx context.Context, obj *v1alpha1.TransparencyLog) con
 		origin:     obj.Spec.Origin,
 		key:        string(key),
 
+		demands: demands(&obj.Spec),
 		accused: obj.Status.Inconsistency != nil,
 	}
 	return configured
@@ -138,11 +141,11 @@ func (l *Logs) configure(ctx context.Context, obj *v1alpha1.TransparencyLog) con
 // log over.
 func (l *Logs) connect(obj *v1alpha1.TransparencyLog, configured *configuredLog) error {
 	from := configured.material
-	key, err := ParseLogKey([]byte(from.key))
+	config, err := LogConfig(obj, []byte(from.key))
 	if err != nil {
-		return fmt.Errorf("publicKey: %w", err)
+		return err
 	}
-	log, err := tlog.NewLog(tlog.Config{Name: obj.Name, Version: tlog.RekorV1, Origin: from.origin, Key: key})
+	log, err := tlog.NewLog(config)
 	if err != nil {
 		return err
 	}

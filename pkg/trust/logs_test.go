@@ -73,6 +73,9 @@ func TestAProverIsKeptWhileNothingThatMattersChanges(t *testing.T) {
 		"a log that was caught lying": {func(l *v1alpha1.TransparencyLog) {
 			l.Status.Inconsistency = &v1alpha1.LogInconsistency{}
 		}, false},
+		"validity":      {func(l *v1alpha1.TransparencyLog) { l.Spec.Validity = &v1alpha1.Validity{NotAfter: &metav1.Time{}} }, false},
+		"shards":        {func(l *v1alpha1.TransparencyLog) { l.Spec.Shards = []v1alpha1.LogShard{{TreeID: "1"}} }, false},
+		"witnesses":     {func(l *v1alpha1.TransparencyLog) { l.Spec.Witnesses = "quorum none" }, false},
 		"the log's key": {func(l *v1alpha1.TransparencyLog) { l.Spec.PublicKey = object(t).Spec.PublicKey }, false},
 	}
 	for name, tc := range tests {

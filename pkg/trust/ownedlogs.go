@@ -24,23 +24,22 @@ const ownedNameHex = 8
 
 // OwnedLogs returns the TransparencyLog objects that the trust root obj owns: one
 // for each of its Rekor v1 logs, named <trust root>-<first 8 digits of the log's
-// ID>, whose origin is the host name of its base URL, as in sigstore's clients. A
-// TransparencyLog has no validity of its own, so a log outside of its validity has
-// no object.
-func OwnedLogs(obj *v1alpha1.TrustRoot, state RootState, now time.Time) []v1alpha1.TransparencyLog {
+// ID>, whose origin is the host name of its base URL, as in sigstore's clients. A log
+// whose validity has ended keeps its object: what it holds was signed before.
+func OwnedLogs(obj *v1alpha1.TrustRoot, state RootState) []v1alpha1.TransparencyLog {
 	var owned []v1alpha1.TransparencyLog
 	for _, id := range slices.Sorted(maps.Keys(state.Logs)) {
 		log := state.Logs[id]
 		base, err := url.Parse(log.BaseURL)
 		key, isV1 := rekorV1Key(log)
-		if err != nil || base.Hostname() == "" || !isV1 || !within(log, now) {
+		if err != nil || base.Hostname() == "" || !isV1 {
 			continue
 		}
 		next := v1alpha1.TransparencyLog{
 			ObjectMeta: metav1.ObjectMeta{Name: obj.Name + "-" + id[:ownedNameHex], OwnerReferences: []metav1.OwnerReference{ownerReference(obj)}},
 			Spec: v1alpha1.TransparencyLogSpec{
 				Type: v1alpha1.LogTypeRekorV1, URLs: []string{log.BaseURL}, Origin: base.Hostname(),
-				PublicKey: v1alpha1.LogPublicKey{Data: key},
+				PublicKey: v1alpha1.LogPublicKey{Data: key}, Validity: ownedValidity(log),
 			},
 		}
 		next.SetDefaults()
@@ -69,6 +68,18 @@ func rekorV1Key(log *root.TransparencyLog) (string, bool) {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), bytes.Equal(id[:], log.ID)
 }
 
-func within(log *root.TransparencyLog, now time.Time) bool {
-	return !now.Before(log.ValidityPeriodStart) && (log.ValidityPeriodEnd.IsZero() || now.Before(log.ValidityPeriodEnd))
+// ownedValidity is the validity of a log as an object says it; nil is always.
+func ownedValidity(log *root.TransparencyLog) *v1alpha1.Validity {
+	if log.ValidityPeriodStart.IsZero() && log.ValidityPeriodEnd.IsZero() {
+		return nil
+	}
+	return &v1alpha1.Validity{NotBefore: bound(log.ValidityPeriodStart), NotAfter: bound(log.ValidityPeriodEnd)}
+}
+
+// bound is a time as an object says it, in whole seconds; nil is no bound.
+func bound(t time.Time) *metav1.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &metav1.Time{Time: t.UTC().Truncate(time.Second)}
 }

@@ -29,6 +29,10 @@ const (
 	// ConditionConsistent (logs): every checkpoint seen so far can be part of
 	// one append-only history under the log's key.
 	ConditionConsistent = "Consistent"
+	// ConditionWitnessed (logs): as many witnesses as the log's policy asks for have
+	// cosigned the checkpoint of the last poll. It is absent where none are asked for.
+	// While it is False, what witnesses have cosigned before goes on being admitted.
+	ConditionWitnessed = "Witnessed"
 )
 
 // Reasons of those conditions.
@@ -68,6 +72,10 @@ const (
 	// ReasonCheckpointInvalid: the log served a checkpoint that is malformed or
 	// not signed by its key.
 	ReasonCheckpointInvalid = "CheckpointInvalid"
+	// ReasonWitnessQuorumNotMet: too few witnesses have cosigned the log.
+	ReasonWitnessQuorumNotMet = "WitnessQuorumNotMet"
+	// ReasonKeyNotValid: the log's key is not valid yet.
+	ReasonKeyNotValid = "KeyNotValid"
 	// ReasonUnavailable: the log or mirror did not answer, or not in time.
 	ReasonUnavailable = "Unavailable"
 	// ReasonSpecInvalid: the spec cannot be compiled.

@@ -24,6 +24,7 @@ const LogTypeRekorV1 LogType = "rekor-v1"
 // +kubebuilder:printcolumn:name="Consistent",type=string,JSONPath=`.status.conditions[?(@.type=="Consistent")].status`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`,priority=1
 // +kubebuilder:printcolumn:name="Reachable",type=string,JSONPath=`.status.conditions[?(@.type=="Reachable")].status`,priority=1
+// +kubebuilder:printcolumn:name="Witnessed",type=string,JSONPath=`.status.conditions[?(@.type=="Witnessed")].status`,priority=1
 // +kubebuilder:printcolumn:name="Default",type=boolean,JSONPath=`.spec.default`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type TransparencyLog struct {
@@ -44,6 +45,8 @@ type TransparencyLog struct {
 }
 
 // TransparencyLogSpec is what the cluster's owner writes.
+// +kubebuilder:validation:XValidation:rule="!has(self.shards) || self.type == 'rekor-v1'",fieldPath=".shards",message="only a rekor-v1 log has shards"
+// +kubebuilder:validation:XValidation:rule="!has(self.pin) || self.type != 'rekor-v1' || (has(self.shards) && size(self.shards) == 1 && !has(self.shards[0].pin))",fieldPath=".pin",message="the pin of a rekor-v1 log is of one tree: name that one in shards, or pin each tree there"
 type TransparencyLogSpec struct {
 	// type is the protocol that the log speaks. It cannot be changed.
 	// +required
@@ -85,6 +88,36 @@ type TransparencyLogSpec struct {
 	// nothing.
 	// +optional
 	Auth *LogAuth `json:"auth,omitempty"`
+
+	// validity is when the key may sign. An entry whose time lies outside is
+	// refused; after the end nothing new counts that bears no time. It defaults
+	// to always.
+	// +optional
+	Validity *Validity `json:"validity,omitempty"`
+
+	// shards are the trees of a Rekor v1 log that count: checkpoints of others are
+	// refused. It defaults to all trees that the log lists.
+	// +optional
+	// +listType=map
+	// +listMapKey=treeID
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=33
+	Shards []LogShard `json:"shards,omitempty"`
+
+	// pin is a checkpoint that the log is known to have had, which takes the place
+	// of trust on first use. Of a Rekor v1 log it is one of the one tree that
+	// shards then names; the pins of several trees stand in shards. It defaults to
+	// none.
+	// +optional
+	Pin *LogPin `json:"pin,omitempty"`
+
+	// witnesses says who must have cosigned a tree that holds an entry before the
+	// entry counts, in the syntax of https://c2sp.org/tlog-policy. It defaults to
+	// nobody.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=131072
+	Witnesses string `json:"witnesses,omitempty"`
 
 	// default makes this the log of every authority that names none. At most
 	// one TransparencyLog may be the default; with two, neither is. It

@@ -7,7 +7,8 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // TransparencyLogStatus is what this cluster has seen of the log.
 type TransparencyLogStatus struct {
-	// conditions are Ready, Reachable and Consistent. They default to none,
+	// conditions are Ready, Reachable and Consistent, and Witnessed where the spec
+	// asks for witnesses. They default to none,
 	// which means that the log has not been polled yet.
 	// +optional
 	// +listType=map
@@ -97,26 +98,31 @@ type WitnessedCheckpoint struct {
 }
 
 // FirstContactMethod is how the first checkpoint of a tree came to be trusted.
-// +kubebuilder:validation:Enum=TrustOnFirstUse
+// +kubebuilder:validation:Enum=TrustOnFirstUse;Pinned
 type FirstContactMethod string
 
-// FirstContactTrustOnFirstUse says that the first checkpoint with a good signature
-// was taken.
-const FirstContactTrustOnFirstUse FirstContactMethod = "TrustOnFirstUse"
+const (
+	// FirstContactTrustOnFirstUse says that the first checkpoint with a good
+	// signature was taken.
+	FirstContactTrustOnFirstUse FirstContactMethod = "TrustOnFirstUse"
+	// FirstContactPinned says that the log has shown that its tree is of one
+	// history with the checkpoint that the spec pins.
+	FirstContactPinned FirstContactMethod = "Pinned"
+)
 
-// FirstContact is the first checkpoint of a tree that this cluster stored.
+// FirstContact is the first checkpoint of a tree that this cluster trusted.
 // Everything since then is proven to extend it.
 type FirstContact struct {
-	// method is TrustOnFirstUse.
+	// method is TrustOnFirstUse, or Pinned.
 	// +required
 	Method FirstContactMethod `json:"method,omitempty"`
 
-	// size is the number of entries that the tree had then.
+	// size is the number of entries that the tree had then, or that the pin says.
 	// +required
 	// +kubebuilder:validation:Minimum=1
 	Size int64 `json:"size,omitempty"`
 
-	// rootHash is the root of the tree then, in lower-case hex.
+	// rootHash is the root of the tree of that size, in lower-case hex.
 	// +required
 	// +kubebuilder:validation:MinLength=64
 	// +kubebuilder:validation:MaxLength=64
