@@ -46,6 +46,15 @@ func sampleClaims(t testing.TB) map[string]struct {
 	if err != nil {
 		t.Fatal(err)
 	}
+	by := tlog.Verifier{DER: []byte("key"), Details: "PKIX_ECDSA_P256_SHA_256"}
+	plainV2, err := tlog.HashedRekordV2(crypto.SHA256, digest[:], []byte("signature"), by)
+	if err != nil {
+		t.Fatal(err)
+	}
+	envelopeV2, err := tlog.DSSEV2(artifact, []byte("signature"), by)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return map[string]struct {
 		claim tlog.Claim
 		body  []byte
@@ -55,6 +64,12 @@ func sampleClaims(t testing.TB) map[string]struct {
 			`"envelopeHash":{"algorithm":"sha256","value":"` + strings.Repeat("a1", 32) + `"},` +
 			`"payloadHash":{"algorithm":"sha256","value":"` + hex.EncodeToString(digest[:]) + `"},` +
 			`"signatures":[{"signature":"c2lnbmF0dXJl","verifier":"a2V5"}]}}`)},
+		"intoto": {claim: tlog.InToto("application/vnd.in-toto+json", artifact, []byte("signature"), "", []byte("key")), body: []byte(`{"apiVersion":"0.0.2","kind":"intoto","spec":{"content":{` +
+			`"envelope":{"payloadType":"application/vnd.in-toto+json","signatures":[{"publicKey":"a2V5","sig":"YzJsbmJtRjBkWEps"}]},` +
+			`"hash":{"algorithm":"sha256","value":"` + strings.Repeat("a1", 32) + `"},` +
+			`"payloadHash":{"algorithm":"sha256","value":"` + hex.EncodeToString(digest[:]) + `"}}}}`)},
+		"hashedrekord of v2": {claim: plainV2, body: bodyOf(t, plainV2)},
+		"dsse of v2":         {claim: envelopeV2, body: bodyOf(t, envelopeV2)},
 	}
 }
 
@@ -88,31 +103,43 @@ func TestClaimRefusesOtherBodies(t *testing.T) {
 		claim tlog.Claim
 		body  string
 	}{
-		"an empty body":                         {claim: plain.claim},
-		"an empty body for a claim of nothing":  {},
-		"a claim of nothing matches nothing":    {body: string(plain.body)},
-		"a space after the body":                {claim: plain.claim, body: string(plain.body) + " "},
-		"a newline after the body":              {claim: plain.claim, body: string(plain.body) + "\n"},
-		"a NUL after the body":                  {claim: plain.claim, body: string(plain.body) + "\x00"},
-		"a space before the body":               {claim: plain.claim, body: " " + string(plain.body)},
-		"the body twice":                        {claim: plain.claim, body: string(plain.body) + string(plain.body)},
-		"the body less its last byte":           {claim: plain.claim, body: string(plain.body[:len(plain.body)-1])},
-		"another order of the same fields":      {claim: plain.claim, body: strings.Replace(string(plain.body), `"apiVersion":"0.0.1","kind":"hashedrekord"`, `"kind":"hashedrekord","apiVersion":"0.0.1"`, 1)},
-		"the digest in capitals":                {claim: plain.claim, body: strings.Replace(string(plain.body), hexOf(artifact), strings.ToUpper(hexOf(artifact)), 1)},
-		"the same JSON with a space":            {claim: plain.claim, body: strings.Replace(string(plain.body), `,`, `, `, 1)},
-		"another version":                       {claim: plain.claim, body: strings.Replace(string(plain.body), `0.0.1`, `0.0.2`, 1)},
-		"a DSSE entry for a hashedrekord claim": {claim: plain.claim, body: string(envelope.body)},
-		"a hashedrekord entry for a DSSE claim": {claim: envelope.claim, body: string(plain.body)},
-		"envelope hash in capitals":             {claim: envelope.claim, body: strings.Replace(string(envelope.body), "a1a1", "A1A1", 1)},
-		"envelope hash with other characters":   {claim: envelope.claim, body: strings.Replace(string(envelope.body), "a1a1", `","`+"a", 1)},
-		"envelope hash of 63 digits":            {claim: envelope.claim, body: strings.Replace(string(envelope.body), "a1", "a", 1)},
-		"envelope hash of 65 digits":            {claim: envelope.claim, body: strings.Replace(string(envelope.body), "a1", "a1a", 1)},
-		"no envelope hash":                      {claim: envelope.claim, body: strings.Replace(string(envelope.body), strings.Repeat("a1", 32), "", 1)},
-		"payload hash in capitals":              {claim: envelope.claim, body: strings.Replace(string(envelope.body), hexOf(artifact), strings.ToUpper(hexOf(artifact)), 1)},
-		"two signatures":                        {claim: envelope.claim, body: strings.Replace(string(envelope.body), `}]`, `},{"signature":"c2lnbmF0dXJl","verifier":"a2V5"}]`, 1)},
-		"extra bytes after a DSSE body":         {claim: envelope.claim, body: string(envelope.body) + "\n"},
-		"a body that is the prefix only":        {claim: envelope.claim, body: string(envelope.body[:90])},
-		"a body that is the suffix only":        {claim: envelope.claim, body: string(envelope.body[90:])},
+		"an empty body":                            {claim: plain.claim},
+		"an empty body for a claim of nothing":     {},
+		"a claim of nothing matches nothing":       {body: string(plain.body)},
+		"a space after the body":                   {claim: plain.claim, body: string(plain.body) + " "},
+		"a newline after the body":                 {claim: plain.claim, body: string(plain.body) + "\n"},
+		"a NUL after the body":                     {claim: plain.claim, body: string(plain.body) + "\x00"},
+		"a space before the body":                  {claim: plain.claim, body: " " + string(plain.body)},
+		"the body twice":                           {claim: plain.claim, body: string(plain.body) + string(plain.body)},
+		"the body less its last byte":              {claim: plain.claim, body: string(plain.body[:len(plain.body)-1])},
+		"another order of the same fields":         {claim: plain.claim, body: strings.Replace(string(plain.body), `"apiVersion":"0.0.1","kind":"hashedrekord"`, `"kind":"hashedrekord","apiVersion":"0.0.1"`, 1)},
+		"the digest in capitals":                   {claim: plain.claim, body: strings.Replace(string(plain.body), hexOf(artifact), strings.ToUpper(hexOf(artifact)), 1)},
+		"the same JSON with a space":               {claim: plain.claim, body: strings.Replace(string(plain.body), `,`, `, `, 1)},
+		"another version":                          {claim: plain.claim, body: strings.Replace(string(plain.body), `0.0.1`, `0.0.2`, 1)},
+		"a DSSE entry for a hashedrekord claim":    {claim: plain.claim, body: string(envelope.body)},
+		"a hashedrekord entry for a DSSE claim":    {claim: envelope.claim, body: string(plain.body)},
+		"an entry of v1 for a claim of v2":         {claim: samples["hashedrekord of v2"].claim, body: string(plain.body)},
+		"an entry of v2 for a claim of v1":         {claim: plain.claim, body: string(samples["hashedrekord of v2"].body)},
+		"a DSSE entry of v2 for a claim of v1":     {claim: envelope.claim, body: string(samples["dsse of v2"].body)},
+		"an intoto entry for a DSSE claim":         {claim: envelope.claim, body: string(samples["intoto"].body)},
+		"a certificate in a key's place":           {claim: samples["hashedrekord of v2"].claim, body: strings.Replace(string(samples["hashedrekord of v2"].body), "publicKey", "x509Certificate", 1)},
+		"a key without its algorithm":              {claim: samples["hashedrekord of v2"].claim, body: strings.Replace(string(samples["hashedrekord of v2"].body), `"keyDetails":"PKIX_ECDSA_P256_SHA_256",`, "", 1)},
+		"another algorithm of the key":             {claim: samples["hashedrekord of v2"].claim, body: strings.Replace(string(samples["hashedrekord of v2"].body), "P256_SHA_256", "P384_SHA_384", 1)},
+		"a key ID that the envelope has not":       {claim: samples["intoto"].claim, body: strings.Replace(string(samples["intoto"].body), `{"publicKey"`, `{"keyid":"x","publicKey"`, 1)},
+		"two intoto signatures":                    {claim: samples["intoto"].claim, body: strings.Replace(string(samples["intoto"].body), `}]`, `},{"publicKey":"a2V5","sig":"YzJsbmJtRjBkWEps"}]`, 1)},
+		"an intoto payload beside its hash":        {claim: samples["intoto"].claim, body: strings.Replace(string(samples["intoto"].body), `"payloadType"`, `"payload":"","payloadType"`, 1)},
+		"none of several claims":                   {claim: tlog.AnyOf(plain.claim, samples["dsse of v2"].claim), body: string(envelope.body)},
+		"the beginning of one, the end of another": {claim: tlog.AnyOf(plain.claim, samples["hashedrekord of v2"].claim), body: string(plain.body[:120]) + string(samples["hashedrekord of v2"].body[120:])},
+		"envelope hash in capitals":                {claim: envelope.claim, body: strings.Replace(string(envelope.body), "a1a1", "A1A1", 1)},
+		"envelope hash with other characters":      {claim: envelope.claim, body: strings.Replace(string(envelope.body), "a1a1", `","`+"a", 1)},
+		"envelope hash of 63 digits":               {claim: envelope.claim, body: strings.Replace(string(envelope.body), "a1", "a", 1)},
+		"envelope hash of 65 digits":               {claim: envelope.claim, body: strings.Replace(string(envelope.body), "a1", "a1a", 1)},
+		"no envelope hash":                         {claim: envelope.claim, body: strings.Replace(string(envelope.body), strings.Repeat("a1", 32), "", 1)},
+		"payload hash in capitals":                 {claim: envelope.claim, body: strings.Replace(string(envelope.body), hexOf(artifact), strings.ToUpper(hexOf(artifact)), 1)},
+		"two signatures":                           {claim: envelope.claim, body: strings.Replace(string(envelope.body), `}]`, `},{"signature":"c2lnbmF0dXJl","verifier":"a2V5"}]`, 1)},
+		"extra bytes after a DSSE body":            {claim: envelope.claim, body: string(envelope.body) + "\n"},
+		"a body that is the prefix only":           {claim: envelope.claim, body: string(envelope.body[:90])},
+		"a body that is the suffix only":           {claim: envelope.claim, body: string(envelope.body[90:])},
 	} {
 		t.Run(name, func(t *testing.T) {
 			wantErr(t, test.claim.Check([]byte(test.body)), tlog.ErrEntryMismatch)

@@ -136,6 +136,21 @@ func FuzzEntryAnswer(f *testing.F) {
 	})
 }
 
+// determined is what an entry's body says, less the hash of an envelope's JSON, which
+// no signature determines. It is nil for what is no JSON.
+func determined(body []byte) map[string]any {
+	var entry map[string]any
+	if json.Unmarshal(body, &entry) != nil {
+		return nil
+	}
+	spec, _ := entry["spec"].(map[string]any)
+	if content, ok := spec["content"].(map[string]any); ok { // intoto
+		delete(content, "hash")
+	}
+	delete(spec, "envelopeHash") // dsse
+	return entry
+}
+
 // FuzzClaim looks for a body that a claim accepts besides the one that it means.
 func FuzzClaim(f *testing.F) {
 	for _, sample := range sampleClaims(f) {
@@ -147,17 +162,10 @@ func FuzzClaim(f *testing.F) {
 			if sample.claim.Check(body) != nil {
 				continue
 			}
-			var accepted, meant struct {
-				APIVersion, Kind string
-				Spec             struct {
-					Data, Signature, PayloadHash, Signatures any
-					EnvelopeHash                             struct{ Algorithm, Value string }
-				}
-			}
-			if json.Unmarshal(body, &accepted) != nil || json.Unmarshal(sample.body, &meant) != nil {
+			accepted, meant := determined(body), determined(sample.body)
+			if accepted == nil || meant == nil {
 				t.Fatalf("%s: a body that is not JSON is accepted: %q", name, body)
 			}
-			accepted.Spec.EnvelopeHash.Value, meant.Spec.EnvelopeHash.Value = "", ""
 			a, _ := json.Marshal(accepted)
 			b, _ := json.Marshal(meant)
 			if !bytes.Equal(a, b) {

@@ -4,6 +4,7 @@
 package verifytest
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -109,13 +110,12 @@ func (b BundleJSON) Stamped(stamps ...[]byte) BundleJSON {
 
 // EntryJSON is a log entry in the form of a bundle.
 func EntryJSON(e *tlog.Entry) map[string]any {
-	kind := "dsse"
-	if strings.Contains(string(e.Body), `"kind":"hashedrekord"`) {
-		kind = "hashedrekord"
-	}
+	// A body that is no entry's has no kind either.
+	var body struct{ APIVersion, Kind string }
+	_ = json.Unmarshal(e.Body, &body)
 	entry := map[string]any{
 		"logIndex": strconv.FormatInt(e.LogIndex, 10), "integratedTime": strconv.FormatInt(e.IntegratedTime, 10),
-		"logId": map[string]any{"keyId": e.LogID}, "kindVersion": map[string]any{"kind": kind, "version": "0.0.1"},
+		"logId": map[string]any{"keyId": e.LogID}, "kindVersion": map[string]any{"kind": body.Kind, "version": body.APIVersion},
 		"canonicalizedBody": e.Body,
 	}
 	if len(e.SignedEntryTimestamp) > 0 {
