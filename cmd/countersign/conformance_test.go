@@ -10,6 +10,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/countersign-dev/countersign/pkg/verify/verifytest"
 )
 
 // What the conformance suite verifies where a case says nothing else, from its
@@ -44,12 +48,17 @@ func exists(name string) bool {
 // mistake in the command, and nothing is ever unavailable offline.
 func verifies(t *testing.T, args []string) (ok bool, output string) {
 	t.Helper()
-	var stdout, stderr bytes.Buffer
-	code := execute(context.Background(), args, strings.NewReader(""), &stdout, &stderr)
+	code, output := exitCodeOf(args)
 	if code != exitVerified && code != exitRejected {
-		t.Errorf("exit code %d: %s", code, stderr.String())
+		t.Errorf("exit code %d: %s", code, output)
 	}
-	return code == exitVerified, stdout.String() + stderr.String()
+	return code == exitVerified, output
+}
+
+func exitCodeOf(args []string) (code int, output string) {
+	var stdout, stderr bytes.Buffer
+	code = execute(context.Background(), args, strings.NewReader(""), &stdout, &stderr)
+	return code, stdout.String() + stderr.String()
 }
 
 // TestConformanceAssets runs cases of the public suite as it does.
@@ -73,4 +82,62 @@ func TestConformanceAssets(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestConformance mints the cases of the public suite under their names, and runs
+// them as it does: about a file, and about its digest.
+func TestConformance(t *testing.T) {
+	for name, mint := range mustPass() {
+		t.Run(name, func(t *testing.T) {
+			instance(t, func(s *suite) {
+				m := mint(s)
+				aYearPasses()
+				for _, byDigest := range []bool{false, true} {
+					if ok, output := verifies(t, m.args(t, byDigest)); !ok {
+						t.Errorf("by digest %v: %s", byDigest, output)
+					}
+				}
+			})
+		})
+	}
+	for name, c := range mustFail() {
+		t.Run(name, func(t *testing.T) { c.check(t) })
+	}
+}
+
+// TestRekorV2Confusions: nothing of one version counts for the other.
+func TestRekorV2Confusions(t *testing.T) {
+	for name, c := range badV2() {
+		t.Run(name, func(t *testing.T) { c.check(t) })
+	}
+}
+
+func (c refused) check(t *testing.T) {
+	t.Helper()
+	instance(t, func(s *suite) {
+		m := c.mint(s)
+		aYearPasses()
+		for _, byDigest := range []bool{false, true} {
+			want, wanted := exitRejected, string(c.why)+": "
+			if c.mistake {
+				want, wanted = exitUsage, "trusted root: "
+			}
+			code, output := exitCodeOf(m.args(t, byDigest))
+			if code != want || !strings.Contains(output, wanted) {
+				t.Errorf("by digest %v: exit code %d, want %d and %q, in %s", byDigest, code, want, wanted, output)
+			}
+		}
+	})
+}
+
+// aYearPasses between signing and verifying, and short-lived certificates end.
+func aYearPasses() { time.Sleep(365 * 24 * time.Hour) }
+
+// instance runs f with a suite, in its time, on a clock of its own.
+func instance(t *testing.T, f func(*suite)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(verifytest.SigningTime()))
+		f(newSuite(t))
+	})
 }

@@ -60,10 +60,19 @@ func (a *TSA) Stamp(signature []byte, at time.Time) []byte {
 
 // StampWith is Stamp with another hash of the signature.
 func (a *TSA) StampWith(hash crypto.Hash, signature []byte, at time.Time) []byte {
+	return a.stamp(hash, signature, at, true)
+}
+
+// StampBare is Stamp without the authority's certificate: who verifies must know it.
+func (a *TSA) StampBare(signature []byte, at time.Time) []byte {
+	return a.stamp(crypto.SHA256, signature, at, false)
+}
+
+func (a *TSA) stamp(hash crypto.Hash, signature []byte, at time.Time, certified bool) []byte {
 	h := hash.New()
 	h.Write(signature)
 	stamp := timestamp.Timestamp{
-		HashAlgorithm: hash, HashedMessage: h.Sum(nil), Time: at, Policy: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 2}, AddTSACertificate: true,
+		HashAlgorithm: hash, HashedMessage: h.Sum(nil), Time: at, Policy: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 2}, AddTSACertificate: certified,
 	}
 	raw, err := stamp.CreateResponseWithOpts(a.Leaf.Certificate, a.Leaf.Key, crypto.SHA256)
 	if err != nil {
