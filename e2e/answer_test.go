@@ -28,7 +28,7 @@ func TestADenialSaysWhatByWhomWhyAndWhatToDo(t *testing.T) {
 	unsigned := func(subject string) string {
 		return "image " + subject + ` denied by ClusterImagePolicy "` + c.policy + `"` + "\n" +
 			`  authority "release-key": NoSignature: no signature was found` + "\n" +
-			"  → sign it with `cosign sign --key … --rekor-url URL-of-your-log IMAGE@DIGEST`, into the repository that the image is pulled from"
+			"  → sign it with `cosign sign --key … --rekor-url URL-of-your-log IMAGE@DIGEST`, into the repository that the image is pulled from or the source that the policy names"
 	}
 	unlogged := pushImage(t, S(t).Registry)
 	unloggedBy := newPolicy(t, unlogged.Registry+"/"+unlogged.Repository, S(t).Key)
