@@ -124,6 +124,10 @@ func TestTheAPIServerRefusesPoliciesThatMakeNoSense(t *testing.T) {
 		"a key in a Secret":   {func(_, a object) { a["key"] = object{"secretRef": object{"name": "signing", "key": "cosign.pub"}} }, ""},
 		"a static refusal":    {func(_, a object) { delete(a, "key"); a["static"] = static("fail", "no") }, ""},
 		"two logs of two":     {func(_, a object) { a["ctlog"] = object{"logRefs": []any{"a", "b"}, "threshold": 2} }, ""},
+		"a log by its URL":    {func(_, a object) { a["ctlog"] = object{"url": "https://rekor.example"} }, ""},
+		"two logs of a root":  {func(_, a object) { a["ctlog"] = object{"trustRootRef": "corp", "threshold": 2} }, ""},
+		"two logs at one URL": {func(_, a object) { a["ctlog"] = object{"url": "https://rekor.example", "threshold": 2} }, "threshold must not be larger than the number of logs"},
+		"names and a URL":     {func(_, a object) { a["ctlog"] = object{"logRefs": []any{"a"}, "url": "https://rekor.example"} }, "logRefs excludes url and trustRootRef"},
 		"no log at all":       {func(_, a object) { a["ctlog"] = object{"insecureIgnoreTlog": true} }, ""},
 		"no images":           {func(s, _ object) { s["images"] = []any{} }, "spec.images"},
 		"no authorities":      {func(s, _ object) { s["authorities"] = []any{} }, "spec.authorities"},
@@ -197,7 +201,7 @@ func TestTheAPIServerRefusesPoliciesThatMakeNoSense(t *testing.T) {
 		},
 		"logs named and ignored": {
 			func(_, a object) { a["ctlog"] = object{"logRefs": []any{"a"}, "insecureIgnoreTlog": true} },
-			"insecureIgnoreTlog excludes logRefs and threshold",
+			"insecureIgnoreTlog excludes logRefs, url, trustRootRef and threshold",
 		},
 	} {
 		t.Run(what, func(t *testing.T) {

@@ -21,10 +21,11 @@ import (
 // because a policy accepts it as it is.
 const formatStatic = "static"
 
-// Logs finds the prover of a configured log. *trust.Logs implements it.
+// Logs finds the provers of configured logs. *trust.Logs implements it.
 type Logs interface {
-	Prover(name string) (*tlog.Prover, error)
-	Default() (*tlog.Prover, error)
+	// Select returns the provers of the logs that an authority means; nil means the
+	// default log.
+	Select(*v1alpha1.CTLog) ([]*tlog.Prover, error)
 }
 
 // Roots finds what a configured trust root holds. *trust.Roots implements it.

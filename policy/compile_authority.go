@@ -11,7 +11,6 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/root"
 
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
-	"github.com/countersign-dev/countersign/pkg/tlog"
 	"github.com/countersign-dev/countersign/pkg/trust"
 	"github.com/countersign-dev/countersign/pkg/verify"
 )
@@ -134,7 +133,7 @@ func compileLogs(verifier *verify.Authority, c *v1alpha1.CTLog, path string, log
 		verifier.InsecureIgnoreTlog = true
 		return nil
 	}
-	found, err := provers(c, logs)
+	found, err := logs.Select(c)
 	if err != nil {
 		return &problemError{PartLog, path, err}
 	}
@@ -143,26 +142,6 @@ func compileLogs(verifier *verify.Authority, c *v1alpha1.CTLog, path string, log
 		verifier.LogThreshold = int(c.Threshold)
 	}
 	return nil
-}
-
-// provers returns the provers of the logs that c names, or of the default one.
-func provers(c *v1alpha1.CTLog, logs Logs) ([]*tlog.Prover, error) {
-	if c == nil || len(c.LogRefs) == 0 {
-		prover, err := logs.Default()
-		if err != nil {
-			return nil, err
-		}
-		return []*tlog.Prover{prover}, nil
-	}
-	var named []*tlog.Prover
-	for _, name := range c.LogRefs {
-		prover, err := logs.Prover(name)
-		if err != nil {
-			return nil, err
-		}
-		named = append(named, prover)
-	}
-	return named, nil
 }
 
 func compileTimestamp(verifier *verify.Authority, from *v1alpha1.RFC3161Timestamp, path string, roots Roots) *problemError {

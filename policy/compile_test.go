@@ -36,7 +36,16 @@ func publicKey(t *testing.T) string {
 func TestCompileFailsClosed(t *testing.T) {
 	key := publicKey(t)
 	yes := true
+	shared := publicKey(t)
 	logs := []v1alpha1.TransparencyLog{
+		{ObjectMeta: metav1.ObjectMeta{Name: "one"}, Spec: v1alpha1.TransparencyLogSpec{
+			Type: v1alpha1.LogTypeRekorV1, URLs: []string{"http://127.0.0.1:1/one"}, Origin: "one.corp.example",
+			PublicKey: v1alpha1.LogPublicKey{Data: shared},
+		}},
+		{ObjectMeta: metav1.ObjectMeta{Name: "again"}, Spec: v1alpha1.TransparencyLogSpec{
+			Type: v1alpha1.LogTypeRekorV1, URLs: []string{"http://127.0.0.1:1/again"}, Origin: "again.corp.example",
+			PublicKey: v1alpha1.LogPublicKey{Data: shared},
+		}},
 		{ObjectMeta: metav1.ObjectMeta{Name: "corp"}, Spec: v1alpha1.TransparencyLogSpec{
 			Type: v1alpha1.LogTypeRekorV1, URLs: []string{"http://127.0.0.1:1"}, Origin: "rekor.corp.example",
 			PublicKey: v1alpha1.LogPublicKey{Data: publicKey(t)},
@@ -118,6 +127,39 @@ func TestCompileFailsClosed(t *testing.T) {
 			}},
 			problems: []string{"Log spec.authorities[0].ctlog"},
 			covered:  "p=Rejected/PolicyNotReady",
+		},
+		"a threshold that one log's key under two names would meet": {
+			spec: v1alpha1.ClusterImagePolicySpec{Images: all, Authorities: []v1alpha1.Authority{
+				keyed("a", v1alpha1.KeyAuthority{Data: key}, &v1alpha1.CTLog{LogRefs: []string{"one", "again"}, Threshold: 2}),
+			}},
+			problems: []string{"Log spec.authorities[0].ctlog"},
+			covered:  "p=Rejected/PolicyNotReady",
+		},
+		"a threshold that two logs can meet": {
+			spec: v1alpha1.ClusterImagePolicySpec{Images: all, Authorities: []v1alpha1.Authority{
+				keyed("a", v1alpha1.KeyAuthority{Data: key}, &v1alpha1.CTLog{LogRefs: []string{"one", "corp"}, Threshold: 2}),
+			}},
+			covered: "p=Rejected/NoSignature",
+		},
+		"a log by its URL": {
+			spec: v1alpha1.ClusterImagePolicySpec{Images: all, Authorities: []v1alpha1.Authority{
+				keyed("a", v1alpha1.KeyAuthority{Data: key}, &v1alpha1.CTLog{URL: "http://127.0.0.1:1/one/"}),
+			}},
+			covered: "p=Rejected/NoSignature",
+		},
+		"a URL that no log has": {
+			spec: v1alpha1.ClusterImagePolicySpec{Images: all, Authorities: []v1alpha1.Authority{
+				keyed("a", v1alpha1.KeyAuthority{Data: key}, &v1alpha1.CTLog{URL: "https://rekor.sigstore.dev"}),
+			}},
+			problems: []string{"Log spec.authorities[0].ctlog"}, cause: trust.ErrLogNotFound,
+			covered: "p=Rejected/PolicyNotReady",
+		},
+		"a trust root that has no log": {
+			spec: v1alpha1.ClusterImagePolicySpec{Images: all, Authorities: []v1alpha1.Authority{
+				keyed("a", v1alpha1.KeyAuthority{Data: key}, &v1alpha1.CTLog{TrustRootRef: "corp", Threshold: 2}),
+			}},
+			problems: []string{"Log spec.authorities[0].ctlog"}, cause: trust.ErrLogNotFound,
+			covered: "p=Rejected/PolicyNotReady",
 		},
 		"a broken authority leaves the others as alternatives": {
 			spec: v1alpha1.ClusterImagePolicySpec{Images: all, Authorities: []v1alpha1.Authority{

@@ -101,13 +101,6 @@ func (s *policyStatus) lying(ctx context.Context, spec *v1alpha1.ClusterImagePol
 // asks reports whether some authority needs log.
 func asks(spec *v1alpha1.ClusterImagePolicySpec, log *v1alpha1.TransparencyLog) bool {
 	return slices.ContainsFunc(spec.Authorities, func(a v1alpha1.Authority) bool {
-		switch {
-		case a.Static != nil || a.CTLog.Ignored():
-			return false
-		case a.CTLog == nil || len(a.CTLog.LogRefs) == 0:
-			return log.Spec.IsDefault()
-		default:
-			return slices.Contains(a.CTLog.LogRefs, log.Name)
-		}
+		return a.Static == nil && a.CTLog.Selects(log)
 	})
 }

@@ -40,7 +40,8 @@ type configuredLog struct {
 	uid        types.UID
 	generation int64
 	material   material
-	isDefault  bool
+	// selectable is the part of the object by which authorities find it.
+	selectable *v1alpha1.TransparencyLog
 	prover     *tlog.Prover
 	// endpoints and transport are what prover asks the log over.
 	endpoints *tlog.Endpoints
@@ -109,7 +110,7 @@ func (l *Logs) get(name string) (configuredLog, bool) {
 
 // configure reads and checks what obj says, and makes no prover yet.
 func (l *Logs) configure(ctx context.Context, obj *v1alpha1.TransparencyLog) configuredLog {
-	configured := configuredLog{uid: obj.UID, generation: obj.Generation, isDefault: obj.Spec.IsDefault()}
+	configured := configuredLog{uid: obj.UID, generation: obj.Generation, selectable: selectable(obj)}
 	if obj.Spec.Type != v1alpha1.LogTypeRekorV1 {
 		configured.err = fmt.Errorf("type %q is not supported", obj.Spec.Type)
 		return configured
@@ -240,34 +241,6 @@ func (l *Logs) Connections() []LogConnection {
 		})
 	}
 	return connections
-}
-
-// Default returns the prover of the one log that is marked as the default. Its
-// error wraps ErrNoDefaultLog when none or several are, or is that of Prover.
-func (l *Logs) Default() (*tlog.Prover, error) {
-	marked := l.marked()
-	switch len(marked) {
-	case 0:
-		return nil, fmt.Errorf("%w: no log is named, and none has default: true", ErrNoDefaultLog)
-	case 1:
-		return l.Prover(marked[0])
-	default:
-		return nil, fmt.Errorf("%w: several have default: true (%s)", ErrNoDefaultLog, strings.Join(marked, ", "))
-	}
-}
-
-// marked returns the names of the logs that are marked as the default, sorted.
-func (l *Logs) marked() []string {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	var names []string
-	for name, configured := range l.logs {
-		if configured.isDefault {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
 }
 
 // ConditionReason returns the condition reason that names err, which came from

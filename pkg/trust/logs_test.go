@@ -216,12 +216,14 @@ func TestTheDefaultLog(t *testing.T) {
 			for _, log := range tc.logs {
 				_ = logs.Set(t.Context(), log) // one of them is meant to fail
 			}
-			prover, err := logs.Default()
-			if !errors.Is(err, tc.err) {
-				t.Fatalf("error %v; want %v", err, tc.err)
-			}
-			if tc.err == nil && prover.Log().Name() != tc.want {
-				t.Errorf("default is %q; want %q", prover.Log().Name(), tc.want)
+			for _, unnamed := range []*v1alpha1.CTLog{nil, {Threshold: 1}} {
+				provers, err := logs.Select(unnamed)
+				if !errors.Is(err, tc.err) {
+					t.Fatalf("error %v; want %v", err, tc.err)
+				}
+				if tc.err == nil && (len(provers) != 1 || provers[0].Log().Name() != tc.want) {
+					t.Errorf("default is %v; want %q", provers, tc.want)
+				}
 			}
 		})
 	}

@@ -137,37 +137,3 @@ type StaticAuthority struct {
 	// +kubebuilder:validation:MaxLength=1024
 	Message string `json:"message,omitempty"`
 }
-
-// CTLog says which transparency logs must hold the signature's entry.
-// +kubebuilder:validation:MinProperties=1
-// +kubebuilder:validation:XValidation:rule="!has(self.insecureIgnoreTlog) || !self.insecureIgnoreTlog || (!has(self.logRefs) && !has(self.threshold))",message="insecureIgnoreTlog excludes logRefs and threshold"
-// +kubebuilder:validation:XValidation:rule="!has(self.threshold) || self.threshold <= (has(self.logRefs) ? size(self.logRefs) : 1)",fieldPath=".threshold",message="threshold must not be larger than the number of logs"
-type CTLog struct {
-	// logRefs names TransparencyLog objects. It defaults to the default
-	// TransparencyLog.
-	// +optional
-	// +listType=set
-	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=8
-	// +kubebuilder:validation:items:MinLength=1
-	// +kubebuilder:validation:items:MaxLength=253
-	LogRefs []string `json:"logRefs,omitempty"`
-
-	// threshold is the number of distinct logs that must prove that they hold
-	// the entry. It defaults to 1.
-	// +optional
-	// +kubebuilder:validation:Minimum=1
-	// +kubebuilder:validation:Maximum=8
-	Threshold int32 `json:"threshold,omitempty"`
-
-	// insecureIgnoreTlog accepts a signature that is in no log: whoever steals
-	// the key can then sign unseen. It defaults to false.
-	// +optional
-	InsecureIgnoreTlog *bool `json:"insecureIgnoreTlog,omitempty"`
-}
-
-// Ignored reports whether no log is asked. It is false for a nil CTLog, which
-// means the default log.
-func (c *CTLog) Ignored() bool {
-	return c != nil && c.InsecureIgnoreTlog != nil && *c.InsecureIgnoreTlog
-}

@@ -121,7 +121,9 @@ func manyIdentities() []string {
 func TestKeylessWarnings(t *testing.T) {
 	yes := true
 	known := Known{
-		Logs:  []v1alpha1.TransparencyLog{{ObjectMeta: metav1.ObjectMeta{Name: "corp"}}},
+		Logs: []v1alpha1.TransparencyLog{{
+			ObjectMeta: metav1.ObjectMeta{Name: "corp"}, Spec: v1alpha1.TransparencyLogSpec{URLs: []string{"https://rekor.example"}},
+		}},
 		Roots: []v1alpha1.TrustRoot{{ObjectMeta: metav1.ObjectMeta{Name: "corp"}}},
 	}
 	type authority = v1alpha1.Authority
@@ -144,6 +146,8 @@ func TestKeylessWarnings(t *testing.T) {
 		"a trust root that is not there": {func(a *authority) { a.Keyless.TrustRootRef = "b" }, []string{"TrustRoot \"b\" does not exist"}},
 		"authorities that are not there": {func(a *authority) { a.RFC3161Timestamp.TrustRootRef = "b" }, []string{"rfc3161timestamp.trustRootRef"}},
 		"signatures in no log":           {func(a *authority) { a.CTLog = &v1alpha1.CTLog{InsecureIgnoreTlog: &yes} }, []string{"insecureIgnoreTlog"}},
+		"a URL that no log has":          {func(a *authority) { a.CTLog = &v1alpha1.CTLog{URL: "https://b.example"} }, []string{"no TransparencyLog is at its url"}},
+		"a log at a URL":                 {func(a *authority) { a.CTLog = &v1alpha1.CTLog{URL: "https://rekor.example/"} }, nil},
 		"a log that is not there":        {func(a *authority) { a.CTLog.LogRefs[0] = "b" }, []string{"logRefs[0]"}},
 	} {
 		t.Run(name, func(t *testing.T) {

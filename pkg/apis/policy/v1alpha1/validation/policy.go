@@ -189,8 +189,19 @@ func ctlog(path *field.Path, c *v1alpha1.CTLog) field.ErrorList {
 		return nil
 	}
 	var errs field.ErrorList
-	if c.Ignored() && (len(c.LogRefs) > 0 || c.Threshold != 0) {
-		errs = append(errs, field.Forbidden(path, "insecureIgnoreTlog excludes logRefs and threshold"))
+	if c.Ignored() && (len(c.LogRefs) > 0 || c.URL != "" || c.TrustRootRef != "" || c.Threshold != 0) {
+		errs = append(errs, field.Forbidden(path, "insecureIgnoreTlog excludes logRefs, url, trustRootRef and threshold"))
+	}
+	if len(c.LogRefs) > 0 && (c.URL != "" || c.TrustRootRef != "") {
+		errs = append(errs, field.Forbidden(path, "logRefs excludes url and trustRootRef"))
+	}
+	if problem := urlProblem(c.URL); c.URL != "" && problem != "" {
+		errs = append(errs, field.Invalid(path.Child("url"), field.OmitValueType{}, problem))
+	}
+	if c.TrustRootRef != "" {
+		for _, problem := range validation.NameIsDNSSubdomain(c.TrustRootRef, false) {
+			errs = append(errs, field.Invalid(path.Child("trustRootRef"), c.TrustRootRef, problem))
+		}
 	}
 	if len(c.LogRefs) > maxLogRefs {
 		errs = append(errs, field.TooMany(path.Child("logRefs"), len(c.LogRefs), maxLogRefs))
@@ -205,7 +216,11 @@ func ctlog(path *field.Path, c *v1alpha1.CTLog) field.ErrorList {
 		}
 		names.Insert(name)
 	}
-	if logs := max(1, len(c.LogRefs)); c.Threshold < 0 || int(c.Threshold) > logs {
+	logs := max(1, len(c.LogRefs))
+	if c.TrustRootRef != "" {
+		logs = maxLogRefs // how many the trust root has is not known here
+	}
+	if c.Threshold < 0 || int(c.Threshold) > logs {
 		errs = append(errs, field.Invalid(path.Child("threshold"), c.Threshold,
 			fmt.Sprintf("must be between 1 and the number of logs, %d", logs)))
 	}

@@ -115,6 +115,31 @@ func TestClusterImagePolicy(t *testing.T) {
 		"one key under two names that are alternatives": {
 			func(s *spec) { s.Authorities[1] = v1alpha1.Authority{Name: "again", Key: s.Authorities[0].Key} }, nil,
 		},
+		"a log by its URL": {func(s *spec) { s.Authorities[0].CTLog = &v1alpha1.CTLog{URL: "https://rekor.example"} }, nil},
+		"a log by a URL with a password": {
+			func(s *spec) { s.Authorities[0].CTLog = &v1alpha1.CTLog{URL: "https://me:pw@rekor.example"} }, []string{"spec.authorities[0].ctlog.url"},
+		},
+		"two logs at one URL": {
+			func(s *spec) { s.Authorities[0].CTLog = &v1alpha1.CTLog{URL: "https://rekor.example", Threshold: 2} }, []string{"spec.authorities[0].ctlog.threshold"},
+		},
+		"two logs of a trust root": {func(s *spec) { s.Authorities[0].CTLog = &v1alpha1.CTLog{TrustRootRef: "corp", Threshold: 2} }, nil},
+		"nine logs of a trust root": {
+			func(s *spec) { s.Authorities[0].CTLog = &v1alpha1.CTLog{TrustRootRef: "corp", Threshold: 9} }, []string{"spec.authorities[0].ctlog.threshold"},
+		},
+		"the logs of a trust root that cannot be": {
+			func(s *spec) { s.Authorities[0].CTLog = &v1alpha1.CTLog{TrustRootRef: "a b"} }, []string{"spec.authorities[0].ctlog.trustRootRef"},
+		},
+		"logs by name and by URL": {
+			func(s *spec) { s.Authorities[0].CTLog.URL = "https://rekor.example" }, []string{"spec.authorities[0].ctlog"},
+		},
+		"logs by name and by trust root": {
+			func(s *spec) { s.Authorities[0].CTLog.TrustRootRef = "corp" }, []string{"spec.authorities[0].ctlog"},
+		},
+		"no log at all, and a URL": {
+			func(s *spec) {
+				s.Authorities[0].CTLog = &v1alpha1.CTLog{InsecureIgnoreTlog: &yes, URL: "https://rekor.example"}
+			}, []string{"spec.authorities[0].ctlog"},
+		},
 		"neither data nor secretRef": {
 			func(s *spec) { s.Authorities[0].Key.Data = "" }, []string{"spec.authorities[0].key"},
 		},

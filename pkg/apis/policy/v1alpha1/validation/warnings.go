@@ -94,7 +94,10 @@ func coversEverything(patterns []v1alpha1.ImagePattern) bool {
 
 // logWarnings says which logs an authority needs that do not exist yet.
 func logWarnings(path string, c *v1alpha1.CTLog, logs []v1alpha1.TransparencyLog) []string {
-	if c == nil || len(c.LogRefs) == 0 {
+	if c.Ignored() {
+		return nil
+	}
+	if c.IsDefault() {
 		switch n := len(defaults(logs)); n {
 		case 0:
 			return []string{path + ": no log is named and no TransparencyLog is the default: the policy is not ready, and refuses what it covers, until there is one"}
@@ -103,6 +106,12 @@ func logWarnings(path string, c *v1alpha1.CTLog, logs []v1alpha1.TransparencyLog
 		default:
 			return []string{fmt.Sprintf("%s: no log is named and %d TransparencyLogs are marked as the default: the policy is not ready, and refuses what it covers, until one is", path, n)}
 		}
+	}
+	if len(c.LogRefs) == 0 {
+		if slices.ContainsFunc(logs, func(l v1alpha1.TransparencyLog) bool { return c.Selects(&l) }) {
+			return nil
+		}
+		return []string{fmt.Sprintf("%s.ctlog: no TransparencyLog is at its url and of its trustRootRef: the policy is not ready, and refuses what it covers, until one is", path)}
 	}
 	known := sets.New[string]()
 	for i := range logs {
