@@ -208,3 +208,39 @@ func wantRequests(t *testing.T, what string, proxy *stack.Proxy, want ...string)
 		t.Errorf("requests to %s (-want +got):\n%s", what, diff)
 	}
 }
+
+// TestADeploymentOfThreeReplicasIsVerifiedOnce: five objects come through the gate,
+// a Deployment, a ReplicaSet and three Pods. What their tag points to is asked each
+// time; signatures and log entries once.
+func TestADeploymentOfThreeReplicasIsVerifiedOnce(t *testing.T) {
+	t.Parallel()
+	namespace := newNamespace(t)
+	rekor := newRekor(t)
+	image := pushImage(t, S(t).Registry)
+	sign(t, image, stack.SignOptions{Log: rekor})
+	registry, logs := newRegistryProxy(t, S(t).Registry), newLogProxy(t, rekor)
+	image.Registry = registry.Host
+	newPolicy(t, image.Registry+"/"+image.Repository, S(t).Key, newQuietLog(t, rekor, logs.URL))
+	registry.Reset()
+	logs.Reset()
+	mustKubectl(t, "", "create", "deployment", "web", "-n", namespace, "--image="+image.Ref(), "--replicas=3")
+	eventually(t, "three Pods", func() bool {
+		return len(strings.Fields(mustKubectl(t, "", "get", "pods", "-n", namespace, "-o", "jsonpath={.items[*].metadata.name}"))) == 3
+	})
+	const objects = 5
+	tag := "HEAD /v2/" + image.Repository + "/manifests/" + image.Tag
+	for what, proxy := range map[string]*stack.Proxy{"the registry": registry, "the log": logs} {
+		asked := map[string]int{}
+		for _, r := range proxy.Requests() {
+			asked[r.Method+" "+r.Path]++
+		}
+		if len(asked) == 0 {
+			t.Errorf("%s was not asked: the proxy is not where Countersign asks", what)
+		}
+		for request, times := range asked {
+			if times > 1 && (request != tag || times > objects) {
+				t.Errorf("%s was asked %d times: %s", what, times, request)
+			}
+		}
+	}
+}

@@ -11,9 +11,14 @@ import (
 	"github.com/countersign-dev/countersign/pkg/verify"
 )
 
-// maxBlocks bounds the blocks in one denial. The response of a webhook ends up in
-// a person's terminal.
-const maxBlocks = 20
+const (
+	// MaxExplained is how many refusals of one object are explained. The response
+	// of a webhook ends up in a person's terminal; others get a line.
+	MaxExplained = 20
+	// maxNamed bounds, in bytes, the lines about the others. All images of an
+	// object, of ordinary length, fit in.
+	maxNamed = 64 << 10
+)
 
 // NoMatch says what happens to an image that no policy covers.
 type NoMatch string
@@ -54,6 +59,12 @@ type Refusal struct {
 	Text   string
 }
 
+// Brief is the refusal on one line: which image, by whom, and the reason.
+func (r Refusal) Brief() string {
+	head, _, _ := strings.Cut(r.Text, "\n")
+	return head + ": " + string(r.Reason)
+}
+
 // Refusals returns why the policies with that mode do not accept the image, one
 // refusal for each, or that no policy covers it where noMatch says as much. A
 // policy that covers the image only if it has a certain digest is none to rely on
@@ -70,23 +81,39 @@ func (d Decision) Refusals(mode v1alpha1.Mode, noMatch NoMatch) []Refusal {
 	return refusals
 }
 
-// Denial is the text of a refusal: one block for each image and enforcing policy
-// that does not accept it, and "" when there is none.
+// Denial is the text of a refusal, and "" when there is none: one block for each
+// image and enforcing policy that does not accept it.
 //
 //	image registry.corp.example/payments/api:1.4 (sha256:9f61…c29e) denied by ClusterImagePolicy "payments"
 //	  authority "release-key": NotLogged: a valid signature was found, but its entry is not in log "corp"
 //	  → sign with …
+//
+// Of more than MaxExplained of them, the others are named in a line each.
 func Denial(decisions []Decision, noMatch NoMatch) string {
-	var blocks []string
+	var b strings.Builder
+	written, left, room := 0, 0, maxNamed
 	for _, d := range decisions {
 		for _, refusal := range d.Refusals(v1alpha1.ModeEnforce, noMatch) {
-			blocks = append(blocks, refusal.Text)
+			text := refusal.Text
+			if written >= MaxExplained {
+				text = refusal.Brief()
+				room -= len(text) + 1
+			}
+			if room < 0 {
+				left++
+				continue
+			}
+			if written > 0 {
+				b.WriteByte('\n')
+			}
+			b.WriteString(text)
+			written++
 		}
 	}
-	if more := len(blocks) - maxBlocks; more > 0 {
-		blocks = append(blocks[:maxBlocks], fmt.Sprintf("… and %d more", more))
+	if left > 0 {
+		fmt.Fprintf(&b, "\n… and %d more", left)
 	}
-	return strings.Join(blocks, "\n")
+	return b.String()
 }
 
 // Explain is the block of a denial about one of the decision's failing results:

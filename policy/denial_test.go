@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
+	"github.com/countersign-dev/countersign/pkg/image"
 	"github.com/countersign-dev/countersign/pkg/verify"
 )
 
@@ -89,16 +90,38 @@ func TestDenialReadsAsItIsDocumented(t *testing.T) {
 	}
 }
 
-func TestADenialOfManyImagesFitsATerminal(t *testing.T) {
+// unsigned is n decisions about unsigned images, whose names hold part.
+func unsigned(n int, part string) []Decision {
 	var decisions []Decision
-	for i := range 1000 {
+	for i := range n {
 		decisions = append(decisions, Decision{
-			Image:    fmt.Sprintf("registry.corp.example/%s:%d", strings.Repeat("x", 10_000), i),
+			Image:    fmt.Sprintf("registry.corp.example/%s/app:%d", part, i),
 			Policies: []PolicyResult{{Policy: "p", Mode: enforce, Verdict: verify.Rejected{Reason: verify.NoSignature, Detail: "none"}}},
 		})
 	}
-	text := Denial(decisions, NoMatchAllow)
-	if !strings.HasSuffix(text, "… and 980 more") || len(text) > 20_000 {
+	return decisions
+}
+
+func TestADenialNamesEveryBadImageAndExplainsTheFirst(t *testing.T) {
+	text := Denial(unsigned(image.MaxOccurrences, "team"), NoMatchAllow)
+	for i := range image.MaxOccurrences {
+		head := fmt.Sprintf("image registry.corp.example/team/app:%d denied by ClusterImagePolicy \"p\"", i)
+		want := head + ": NoSignature"
+		if i < MaxExplained {
+			want = head + "\n  NoSignature: none\n  → "
+		}
+		if !strings.Contains(text, want) {
+			t.Errorf("the denial does not say %q", want)
+		}
+	}
+	if len(text) > 32<<10 {
+		t.Errorf("the denial has %d bytes", len(text))
+	}
+}
+
+func TestADenialOfImagesWithNamesThatDoNotEndStaysSmall(t *testing.T) {
+	text := Denial(unsigned(1000, strings.Repeat("x", 10_000)), NoMatchAllow)
+	if !strings.HasSuffix(text, " more") || !strings.Contains(text, "\n… and ") || len(text) > 96<<10 {
 		t.Errorf("denial has %d bytes and ends in %q", len(text), text[max(0, len(text)-40):])
 	}
 }

@@ -265,6 +265,23 @@ func TestAnswersStaySmallWhateverTheObjectHolds(t *testing.T) {
 	}
 }
 
+func TestEveryFieldWithABadImageIsACause(t *testing.T) {
+	var images []string
+	for i := range image.MaxOccurrences {
+		images = append(images, fmt.Sprintf("corp.example/bad:%d", i))
+	}
+	got := send(t, newImages(verdicts(enforce)), create("", "Pod", pod(images...)))
+	if len(got.Result.Details.Causes) != len(images) {
+		t.Fatalf("%d causes for %d bad images", len(got.Result.Details.Causes), len(images))
+	}
+	for i, cause := range got.Result.Details.Causes {
+		if cause.Field != fmt.Sprintf("spec.containers[%d].image", i) || cause.Type != "NoSignature" || !strings.HasPrefix(cause.Message, "image "+images[i]+" ") ||
+			!strings.Contains(got.Result.Message, cause.Message) {
+			t.Errorf("cause %d is %+v", i, cause)
+		}
+	}
+}
+
 func TestADryRunIsJudgedLikeAnyOther(t *testing.T) {
 	yes := true
 	request := create("", "Pod", pod(bad))

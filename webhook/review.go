@@ -24,8 +24,14 @@ const (
 	decisionError = "error"
 )
 
-// maxCauses bounds the machine-readable causes of one refusal.
-const maxCauses = 64
+const (
+	// maxCauses bounds the machine-readable causes of one refusal: four policies
+	// for each of the images that an object may have.
+	maxCauses = 4 * image.MaxOccurrences
+	// maxCauseText bounds, in bytes, the messages in them. The others have a field
+	// and a reason alone.
+	maxCauseText = 64 << 10
+)
 
 // review is what was found about the images of one object.
 type review struct {
@@ -75,16 +81,21 @@ func (r *review) distinct() []policy.Decision {
 // causes names, for programs, each field with an image that is refused.
 func (r *review) causes() []metav1.StatusCause {
 	var causes []metav1.StatusCause
+	room := maxCauseText
 	for _, o := range r.occurrences {
 		for _, refusal := range r.decisions[o.Image].Refusals(v1alpha1.ModeEnforce, r.noMatch) {
 			if len(causes) == maxCauses {
 				return causes
 			}
-			causes = append(causes, metav1.StatusCause{
-				Type:    metav1.CauseType(refusal.Reason),
-				Field:   o.Path,
-				Message: refusal.Text,
-			})
+			cause := metav1.StatusCause{Type: metav1.CauseType(refusal.Reason), Field: o.Path, Message: refusal.Text}
+			if len(causes) >= policy.MaxExplained {
+				cause.Message = refusal.Brief()
+			}
+			if len(cause.Message) > room {
+				cause.Message = ""
+			}
+			room -= len(cause.Message)
+			causes = append(causes, cause)
 		}
 	}
 	return causes
