@@ -38,14 +38,8 @@ func TestWhileNobodyAnswersOnlyNewImagesAreRefused(t *testing.T) {
 	call{http.MethodPatch, leaving, mergePatch, `{"metadata":{"finalizers":["example.com/hold"]}}`}.must(t)
 	call{http.MethodDelete, leaving, "", ""}.must(t)
 
+	restoreCountersign(t)
 	S(t).Countersign.Kill()
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		if err := S(t).Countersign.Start(ctx); err != nil {
-			t.Error(err)
-		}
-	})
 	for what, request := range withoutNewImages(t, c) {
 		t.Run("goes on: "+what, func(t *testing.T) { request.must(t) })
 	}
@@ -78,6 +72,19 @@ func TestWhileNobodyAnswersOnlyNewImagesAreRefused(t *testing.T) {
 	admitted(t, runPod(t, c.namespace, "good", c.good.Ref()))
 	eventually(t, "the Pods that were refused meanwhile", func() bool {
 		return len(strings.Fields(mustKubectl(t, "", "get", "pods", "-n", c.namespace, "-l", "app=app", "-o", "jsonpath={.items[*].metadata.name}"))) >= 3
+	})
+}
+
+// restoreCountersign starts the Countersign that all scenarios share anew when the
+// scenario ends, as it was at first.
+func restoreCountersign(t *testing.T) {
+	t.Helper()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := S(t).Countersign.RestartWith(ctx); err != nil {
+			t.Error(err)
+		}
 	})
 }
 

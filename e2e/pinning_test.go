@@ -11,7 +11,9 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/countersign-dev/countersign/e2e/stack"
 )
@@ -152,4 +154,92 @@ func TestADeploymentStaysAsItIsWrittenAndItsPodsArePinned(t *testing.T) {
 			t.Errorf("%s have %q, want %q as it was written", kind, got, image.Ref())
 		}
 	}
+}
+
+// TestEveryImageOfAPodIsPinnedAndStaysSo: in all lists; what is pinned already is
+// left alone, whoever looks again.
+func TestEveryImageOfAPodIsPinnedAndStaysSo(t *testing.T) {
+	t.Parallel()
+	c := newCovered(t, S(t).Registry, S(t).Registry.Host)
+	pods := collection("Pod", c.namespace)
+	var pod corev1.Pod
+	decodeInto(t, call{http.MethodPost, pods, "", podWith(t, c.good.Ref(), func(_, m, s object) {
+		m["name"] = "app"
+		s["initContainers"] = []any{container("init", c.good.Ref()), container("pinned", c.good.Pinned()), container("digest", c.good.ByDigest())}
+		s["volumes"] = []any{object{"name": "v", "image": object{"reference": c.good.Ref()}}}
+	})}.send(t).body, &pod)
+	decodeInto(t, call{
+		http.MethodPatch, pods + "/app/ephemeralcontainers", strategicPatch,
+		manifestOf(t, podSpecOf("Pod", object{"ephemeralContainers": []any{container("debug", c.good.Ref())}})),
+	}.send(t).body, &pod)
+	images := func() []string {
+		var all []string
+		for _, container := range append(pod.Spec.InitContainers, pod.Spec.Containers...) {
+			all = append(all, container.Image)
+		}
+		return append(all, pod.Spec.EphemeralContainers[0].Image, pod.Spec.Volumes[0].Image.Reference)
+	}
+	if len(pod.Spec.EphemeralContainers) != 1 || len(pod.Spec.Volumes) == 0 || pod.Spec.Volumes[0].Image == nil {
+		t.Fatalf("the Pod is %+v", pod.Spec)
+	}
+	want := []string{c.good.Pinned(), c.good.Pinned(), c.good.ByDigest(), c.good.Pinned(), c.good.Pinned(), c.good.Pinned()}
+	if diff := cmp.Diff(want, images()); diff != "" {
+		t.Errorf("images (-want +got):\n%s", diff)
+	}
+	decodeInto(t, call{http.MethodPatch, pods + "/app", strategicPatch, manifestOf(t, podSpecOf("Pod", object{"containers": []any{container("app", c.good.ByDigest())}}))}.send(t).body, &pod)
+	want[3] = c.good.ByDigest()
+	if diff := cmp.Diff(want, images()); diff != "" {
+		t.Errorf("images after an update of one (-want +got):\n%s", diff)
+	}
+}
+
+// TestAPolicyThatWantsDigestsRefusesTagsOfWorkloads: a Pod is pinned, and so has one.
+func TestAPolicyThatWantsDigestsRefusesTagsOfWorkloads(t *testing.T) {
+	t.Parallel()
+	namespace, image := newNamespace(t), pushImage(t, S(t).Registry)
+	sign(t, image, stack.SignOptions{})
+	wantDigests(t, image)
+	deployments := collection("Deployment", namespace)
+	call{http.MethodPost, deployments, "", workload(t, "Deployment", namespace, "tag", image.Ref())}.refused(t, "DigestRequired")
+	call{http.MethodPost, deployments, "", workload(t, "Deployment", namespace, "digest", image.Pinned())}.must(t)
+	admitted(t, runPod(t, namespace, "app", image.Ref()))
+	if got := imageOf(t, namespace, "app"); got != image.Pinned() {
+		t.Errorf("the Pod runs %q, want %q", got, image.Pinned())
+	}
+}
+
+// wantDigests makes a policy about one image that wants it named by digest.
+func wantDigests(t *testing.T, image stack.Image) {
+	t.Helper()
+	name := newName(t)
+	policy := stack.KeyPolicy(name, image.Registry+"/"+image.Repository, S(t).Key)
+	applied(t, "clusterimagepolicy/"+name, strings.Replace(policy, "spec:\n", "spec:\n  requireDigest: true\n", 1))
+}
+
+// TestWithoutPinningPolicyDecidesAboutTags: Pods run as they are written, the audit
+// says which of them run by tag, and a policy can refuse those.
+func TestWithoutPinningPolicyDecidesAboutTags(t *testing.T) { //nolint:tparallel // it restarts what all others share
+	restoreCountersign(t)
+	if err := S(t).Countersign.RestartWith(t.Context(), "--pin-digests=false"); err != nil {
+		t.Fatal(err)
+	}
+	c := newCovered(t, S(t).Registry, S(t).Registry.Host)
+	pods := collection("Pod", c.namespace)
+	for name, image := range map[string]string{"tag": c.good.Ref(), "digest": c.good.Pinned()} {
+		call{http.MethodPost, pods, "", workload(t, "Pod", c.namespace, name, image)}.must(t)
+		if got := imageOf(t, c.namespace, name); got != image {
+			t.Errorf("the Pod runs %q, want %q as it was written", got, image)
+		}
+		record := audited(t, c.namespace, name)["images.countersign.dev/image-0"]
+		if got := strings.Contains(record, `"unpinned":true`); got != (name == "tag") {
+			t.Errorf("the audit log has %s", record)
+		}
+	}
+	call{http.MethodPost, pods, "", workload(t, "Pod", c.namespace, "bad", c.bad.Ref())}.refused(t, "NoSignature")
+
+	strict := pushImage(t, S(t).Registry)
+	sign(t, strict, stack.SignOptions{})
+	wantDigests(t, strict)
+	call{http.MethodPost, pods, "", workload(t, "Pod", c.namespace, "strict-tag", strict.Ref())}.refused(t, "DigestRequired")
+	call{http.MethodPost, pods, "", workload(t, "Pod", c.namespace, "strict-digest", strict.Pinned())}.must(t)
 }

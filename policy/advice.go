@@ -23,7 +23,7 @@ func adviceTable() map[Reason]string {
 	)
 	return map[Reason]string{
 		verify.ImageNotFound:          "check the image's name and tag, and that it has been pushed",
-		verify.DigestRequired:         "name the image by digest (repository:tag@sha256:…), or see why countersign's mutating webhook did not pin it",
+		verify.DigestRequired:         "name the image by digest (repository:tag@sha256:…); where a Pod was to be pinned, see why countersign's mutating webhook did not",
 		verify.NoSignature:            "sign it with `cosign sign --key … --rekor-url URL-of-your-log IMAGE@DIGEST`, into the repository that the image is pulled from or the source that the policy names",
 		verify.SignatureInvalid:       "sign this digest again: the signature beside it is damaged or is another image's",
 		verify.KeyMismatch:            "sign it with the key that the policy names, or have the policy name this key",

@@ -75,6 +75,8 @@ func Compile(ctx context.Context, obj *v1alpha1.ClusterImagePolicy, t Trust) *Po
 		generation: obj.Generation,
 		mode:       modeOf(obj.Spec.Mode),
 		threshold:  max(1, int(obj.Spec.Threshold)),
+
+		requireDigest: obj.Spec.RequireDigest != nil && *obj.Spec.RequireDigest,
 	}
 	p.compilePatterns(&obj.Spec)
 	for i := range obj.Spec.Authorities {

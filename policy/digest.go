@@ -12,11 +12,23 @@ import (
 )
 
 // needsDigest reports whether the digest that ref does not name matters to the
-// policy: to a key, or to the question whether the policy covers the image. It is
+// policy: to a key, to the policy itself, or to the question whether it covers the image. It is
 // the one test for what is resolved, what Pin pins, and what RequireDigest may
 // refuse, so that a Pod that has been pinned is never refused for its digest.
 func (p *Policy) needsDigest(ref image.Reference) bool {
-	return ref.Digest() == "" && p.mayCover(ref) && (p.hasKey() || p.coversByDigest(ref))
+	return ref.Digest() == "" && p.mayCover(ref) && (p.hasKey() || p.requireDigest || p.coversByDigest(ref))
+}
+
+// demandDigest turns the acceptance of an image that written names by its tag alone
+// into a refusal where the policy wants a digest. Another refusal says more.
+func (p *Policy) demandDigest(written image.Reference, result PolicyResult) PolicyResult {
+	if !p.requireDigest || written.Digest() != "" || !accepted(result.Verdict) {
+		return result
+	}
+	return p.result(verify.Rejected{
+		Reason: verify.DigestRequired,
+		Detail: "the image is good, but the policy says requireDigest, and the reference names none",
+	})
 }
 
 // coversByDigest reports whether it turns on the digest, which ref does not

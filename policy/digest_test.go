@@ -174,3 +174,45 @@ func TestAPolicyThatNeedsNoDigestIsNotTouchedByARegistryThatHasNone(t *testing.T
 		t.Errorf("decision = %s after %d requests, want p=Verified after none", got, source.resolved)
 	}
 }
+
+func TestAPolicyThatWantsDigestsRefusesTags(t *testing.T) {
+	static := authority{name: "pass", fixed: verify.Verified{Evidence: verify.Evidence{Format: formatStatic}}}
+	for name, tt := range map[string]struct {
+		image       string
+		authorities []authority
+		registry    *scripted
+		want        string
+	}{
+		"a good image by tag": {
+			"registry.corp.example/app:1", []authority{{name: "a", key: keyed{accepts: "a"}}}, &scripted{fresh: signed("a")}, "p=Rejected/DigestRequired",
+		},
+		"a good image by digest": {
+			"registry.corp.example/app@" + digestOf("1"), []authority{{name: "a", key: keyed{accepts: "a"}}}, &scripted{fresh: signed("a")}, "p=Verified",
+		},
+		"an image by tag that nobody looks at":    {"registry.corp.example/app:1", []authority{static}, &scripted{}, "p=Rejected/DigestRequired"},
+		"an image by digest that nobody looks at": {"registry.corp.example/app@" + digestOf("1"), []authority{static}, &scripted{}, "p=Verified"},
+		"a bad image by tag says more": {
+			"registry.corp.example/app:1", []authority{{name: "a", key: keyed{accepts: "a"}}}, &scripted{fresh: signed()}, "p=Rejected/NoSignature",
+		},
+		"an image by tag that cannot be found says more": {
+			"registry.corp.example/app:1", []authority{{name: "a", key: keyed{accepts: "a"}}},
+			&scripted{resolveErr: &registry.Error{Reason: verify.RegistryUnavailable, Detail: "down"}}, "p=Unavailable/RegistryUnavailable",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := covering(t, "p", enforce, []string{"registry.corp.example/**"})
+			p.authorities, p.requireDigest = tt.authorities, true
+			tt.registry.digest = digestOf("1")
+			e := NewEvaluator(Options{Policies: NewSet(p), Registry: tt.registry})
+			if got := summary(e.Evaluate(t.Context(), tt.image)); got != tt.want {
+				t.Errorf("%s, want %s", got, tt.want)
+			}
+			if tt.want == "p=Rejected/DigestRequired" {
+				pinned, err := e.Pin(t.Context(), tt.image)
+				if err != nil || summary(e.Evaluate(t.Context(), pinned)) != "p=Verified" {
+					t.Errorf("pinned to %q, %v: %s, want it accepted", pinned, err, summary(e.Evaluate(t.Context(), pinned)))
+				}
+			}
+		})
+	}
+}

@@ -27,6 +27,8 @@ type Policy struct {
 
 	authorities []authority
 	threshold   int
+	// requireDigest is what the policy says of references without one.
+	requireDigest bool
 	// sources are all that its authorities name.
 	sources  []registry.Source
 	problems []Problem

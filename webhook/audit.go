@@ -23,7 +23,9 @@ const (
 // auditAnnotations are what the audit event of a request says. The API server
 // puts the webhook's name, which ends in countersign.dev, and a slash before each
 // key; a key with a slash of its own would be dropped.
-func auditAnnotations(decision string, decisions []policy.Decision) map[string]string {
+//
+// runs says that the images will run as they are written: the object is a Pod.
+func auditAnnotations(decision string, decisions []policy.Decision, runs bool) map[string]string {
 	if len(decisions) == 0 {
 		return nil
 	}
@@ -32,15 +34,17 @@ func auditAnnotations(decision string, decisions []policy.Decision) map[string]s
 		if i == maxAudited {
 			break
 		}
-		annotations["image-"+strconv.Itoa(i)] = auditRecord(d)
+		annotations["image-"+strconv.Itoa(i)] = auditRecord(d, runs)
 	}
 	return annotations
 }
 
 // auditedImage is the compact form of a decision in an audit event.
 type auditedImage struct {
-	Image    string          `json:"image"`
-	Digest   string          `json:"digest,omitempty"`
+	Image  string `json:"image"`
+	Digest string `json:"digest,omitempty"`
+	// Unpinned says that what runs is what the tag then points to.
+	Unpinned bool            `json:"unpinned,omitempty"`
 	Policies []auditedPolicy `json:"policies"`
 }
 
@@ -68,8 +72,8 @@ type auditedLog struct {
 	Root   string `json:"root"`
 }
 
-func auditRecord(d policy.Decision) string {
-	record := auditedImage{Image: clip(d.Image), Digest: d.Digest, Policies: []auditedPolicy{}}
+func auditRecord(d policy.Decision, runs bool) string {
+	record := auditedImage{Image: clip(d.Image), Digest: d.Digest, Unpinned: runs && !d.Pinned, Policies: []auditedPolicy{}}
 	for _, r := range d.Policies {
 		record.Policies = append(record.Policies, auditPolicy(r))
 	}

@@ -54,7 +54,7 @@ func (h *Images) Handle(ctx context.Context, req admission.Request) admission.Re
 		h.logger(req).Error(err, "Refused an object for a fault of countersign")
 		return admission.Errored(http.StatusInternalServerError, err)
 	}
-	r := review{noMatch: h.NoMatch, occurrences: occurrences, decisions: decisions}
+	r := review{noMatch: h.NoMatch, occurrences: occurrences, decisions: decisions, pod: isPod(req)}
 	response, decision := r.response()
 	h.Metrics.observe("images", req.Operation, decision, start)
 	log := h.logger(req).WithValues("decision", decision, "images", len(occurrences), "duration", time.Since(start).String())

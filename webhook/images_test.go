@@ -215,6 +215,27 @@ func TestAPanicInTheHandlerIsARefusal(t *testing.T) {
 	}
 }
 
+// TestTheAuditShowsWhatRunsUnpinned: also where nothing is pinned or demanded.
+func TestTheAuditShowsWhatRunsUnpinned(t *testing.T) {
+	h := newImages(verdicts(enforce))
+	h.PinDigests = false
+	for name, tt := range map[string]struct {
+		request admissionv1.AdmissionRequest
+		want    bool
+	}{
+		"a Pod that names a tag":           {create("", "Pod", pod(goodTag)), true},
+		"a Pod that names a digest":        {create("", "Pod", pod(good)), false},
+		"a Deployment, which does not run": {create("apps", "Deployment", deployment(goodTag)), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := send(t, h, tt.request)
+			if !got.Allowed || strings.Contains(got.AuditAnnotations["image-0"], `"unpinned":true`) != tt.want {
+				t.Errorf("allowed = %v, audit annotation %s, want unpinned %v", got.Allowed, got.AuditAnnotations["image-0"], tt.want)
+			}
+		})
+	}
+}
+
 func TestAuditAnnotationsSayWhatWasDecidedAndWhy(t *testing.T) {
 	got := send(t, newImages(verdicts(audit, enforce)), create("", "Pod", pod(good, bad)))
 	want := map[string]string{
@@ -223,7 +244,7 @@ func TestAuditAnnotationsSayWhatWasDecidedAndWhy(t *testing.T) {
 		"image-0": `{"image":"` + good + `","digest":"sha256:` + strings.Repeat("1", 64) + `","policies":[` +
 			`{"policy":"p-audit@2","mode":"audit","outcome":"Verified","format":"bundle","signer":"key sha256:00","insecure":"insecureIgnoreTlog"},` +
 			`{"policy":"p-enforce@2","mode":"enforce","outcome":"Verified","format":"bundle","signer":"key sha256:00","insecure":"insecureIgnoreTlog"}]}`,
-		"image-1": `{"image":"` + bad + `","digest":"sha256:` + strings.Repeat("1", 64) + `","policies":[` +
+		"image-1": `{"image":"` + bad + `","digest":"sha256:` + strings.Repeat("1", 64) + `","unpinned":true,"policies":[` +
 			`{"policy":"p-audit@2","mode":"audit","outcome":"Rejected","reason":"NoSignature","detail":"no signature was found"},` +
 			`{"policy":"p-enforce@2","mode":"enforce","outcome":"Rejected","reason":"NoSignature","detail":"no signature was found"}]}`,
 	}

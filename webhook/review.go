@@ -38,6 +38,8 @@ type review struct {
 	noMatch     policy.NoMatch
 	occurrences []image.Occurrence
 	decisions   map[string]policy.Decision
+	// pod says that the images run as they are written.
+	pod bool
 }
 
 // response is the answer to the API server, and the decision in it.
@@ -61,7 +63,7 @@ func (r *review) response() (admission.Response, string) {
 			Details: &metav1.StatusDetails{Causes: r.causes()},
 		}
 	}
-	response.AuditAnnotations = auditAnnotations(decision, distinct)
+	response.AuditAnnotations = auditAnnotations(decision, distinct, r.pod)
 	return response, decision
 }
 

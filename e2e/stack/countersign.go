@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
@@ -33,6 +34,8 @@ type Countersign struct {
 	MetricsURL string // of /metrics
 	ProbeURL   string // of /healthz and /readyz, without the path
 	Kubeconfig string // of its service account
+
+	flags []string // as it was started at first
 }
 
 // widgetExtractor says where a kind of the scenarios holds images, as an
@@ -111,6 +114,7 @@ func (s *Stack) startCountersign(ctx context.Context, binary string) (*Countersi
 	for _, host := range s.registryHosts {
 		args = append(args, "--insecure-registry="+host)
 	}
+	c.flags = args
 	c.Process, err = s.start(ctx, command{
 		name:  "countersign",
 		path:  binary,
@@ -151,6 +155,14 @@ func (s *Stack) serviceAccountKubeconfig(ctx context.Context) (string, error) {
 	}
 	user := &clientcmdapi.AuthInfo{Token: strings.TrimSpace(token.Stdout)}
 	return s.run.kubeconfig("countersign", s.ControlPlane.URL, s.ControlPlane.CA, user)
+}
+
+// RestartWith stops it and starts it anew with these flags besides its own; without
+// any, as it was at first. What shares the stack must not be running.
+func (c *Countersign) RestartWith(ctx context.Context, flags ...string) error {
+	c.Stop()
+	c.args = append(slices.Clone(c.flags), flags...)
+	return c.Start(ctx)
 }
 
 // shutDown ends it as a cluster would, and reports what it did wrong on the way.

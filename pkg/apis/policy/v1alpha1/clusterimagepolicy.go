@@ -90,6 +90,14 @@ type ClusterImagePolicySpec struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=16
 	Threshold int32 `json:"threshold,omitempty"`
+
+	// requireDigest refuses an image that is named by its tag alone, however good
+	// it is, with the reason DigestRequired. The images of Pods that countersign
+	// pins (serve --pin-digests) have a digest when they are judged, so there it
+	// is about workloads and custom resources: what is deployed is then what
+	// somebody wrote down. It defaults to false.
+	// +optional
+	RequireDigest *bool `json:"requireDigest,omitempty"`
 }
 
 // ImagePattern selects images by name.
