@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -79,9 +80,39 @@ func policyConditions(problems []policy.Problem, lying []string) []metav1.Condit
 	return []metav1.Condition{ready, keys, logs, roots}
 }
 
-// logConditions says what the outcome of a poll means. What a poll cannot tell is
-// left as it was: a log that does not answer is not caught lying.
-func logConditions(checkpoint tlog.Checkpoint, err error) []metav1.Condition {
+// logConditions says what the outcome of a poll means, and the log's freshness after
+// it. What a poll cannot tell is left as it was: a log that does not answer is not
+// caught lying.
+func logConditions(checkpoint tlog.Checkpoint, err error, known tlog.Freshness, now time.Time) []metav1.Condition {
+	conditions, fresh := pollConditions(checkpoint, err), freshCondition(err, known, now)
+	if fresh.Status == metav1.ConditionFalse && err == nil {
+		// It answers, and shows less than it did.
+		conditions[0] = fails(v1alpha1.ConditionReady, fresh.Reason, fresh.Message)
+	}
+	return append(conditions, fresh)
+}
+
+// freshCondition says whether the log was verified within its limit.
+func freshCondition(err error, known tlog.Freshness, now time.Time) metav1.Condition {
+	switch {
+	case known.Stale(now):
+		return fails(v1alpha1.ConditionFresh, v1alpha1.ReasonCheckpointStale, fmt.Sprintf(
+			"the log was last verified at %s, longer ago than maxStaleness (%v): whatever needs it is denied",
+			known.VerifiedAt.UTC().Format(time.RFC3339), known.Limit))
+	case known.VerifiedAt.IsZero() && err != nil:
+		return metav1.Condition{
+			Type: v1alpha1.ConditionFresh, Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonUnavailable,
+			Message: "the log has not been verified yet",
+		}
+	case known.Limit == 0:
+		return holds(v1alpha1.ConditionFresh, "the time of the log's key is over: what is added now does not count, so nothing can be hidden")
+	default:
+		return holds(v1alpha1.ConditionFresh, fmt.Sprintf("the log was verified within maxStaleness (%v)", known.Limit))
+	}
+}
+
+// pollConditions are Ready, which comes first, and what else a poll can tell.
+func pollConditions(checkpoint tlog.Checkpoint, err error) []metav1.Condition {
 	switch {
 	case err == nil:
 		return append([]metav1.Condition{

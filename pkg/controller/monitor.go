@@ -5,11 +5,9 @@ package controller
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -81,16 +79,17 @@ func (m *monitor) Reconcile(ctx context.Context, request reconcile.Request) (rec
 	if readErr := m.client.Get(ctx, request.NamespacedName, &obj); readErr != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(readErr)
 	}
-	m.measure(obj.Name, checkpoint, err)
-	written, patchErr := m.write(ctx, &obj, withInsecure(&obj.Spec, logConditions(checkpoint, err)))
+	known := m.freshness(ctx, &obj)
+	m.measure(&obj, checkpoint, err, known)
+	turned, patchErr := m.write(ctx, &obj, withInsecure(&obj.Spec, logConditions(checkpoint, err, known, m.now())))
 	if apierrors.IsConflict(patchErr) {
 		return reconcile.Result{RequeueAfter: conflictDelay}, nil
 	}
 	if patchErr != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(patchErr)
 	}
-	m.tell(ctx, &obj, written, err)
-	return reconcile.Result{RequeueAfter: interval(&obj)}, nil
+	m.tell(ctx, &obj, turned, err)
+	return reconcile.Result{RequeueAfter: nextPoll(&obj, known, m.now())}, nil
 }
 
 // poll asks the log for its latest checkpoint, and holds it against its history.
@@ -102,17 +101,29 @@ func (m *monitor) poll(ctx context.Context, log string) (tlog.Checkpoint, error)
 	return prover.Poll(ctx)
 }
 
-// interval is how long to wait until the next poll.
-func interval(obj *v1alpha1.TransparencyLog) time.Duration {
-	if obj.Spec.PollInterval == nil || obj.Spec.PollInterval.Duration <= 0 {
-		return v1alpha1.DefaultPollInterval
+// freshness is what is known of a log, which was polled just now.
+func (m *monitor) freshness(ctx context.Context, obj *v1alpha1.TransparencyLog) tlog.Freshness {
+	if prover, err := m.logs.Prover(obj.Name); err == nil {
+		if known, err := prover.Freshness(ctx); err == nil {
+			return known
+		}
 	}
-	return obj.Spec.PollInterval.Duration
+	return trust.Freshness(obj) // of a log that was caught, or cannot be used
 }
 
-// write stores the conditions if they have changed, and returns those whose
-// status is another than before.
-func (m *monitor) write(ctx context.Context, obj *v1alpha1.TransparencyLog, conditions []metav1.Condition) ([]metav1.Condition, error) {
+// nextPoll is how long to wait until the next poll. One that is due when the log
+// becomes stale says so in time.
+func nextPoll(obj *v1alpha1.TransparencyLog, known tlog.Freshness, now time.Time) time.Duration {
+	wait := obj.Spec.Interval()
+	if known.VerifiedAt.IsZero() || known.Stale(now) {
+		return wait
+	}
+	return min(wait, known.VerifiedAt.Add(known.Limit).Sub(now)+time.Second)
+}
+
+// write stores the conditions if they have changed, and returns those whose status
+// is another than before.
+func (m *monitor) write(ctx context.Context, obj *v1alpha1.TransparencyLog, conditions []metav1.Condition) ([]turn, error) {
 	before := obj.DeepCopy()
 	unasked := obj.Spec.Witnesses == "" && meta.RemoveStatusCondition(&obj.Status.Conditions, v1alpha1.ConditionWitnessed)
 	if !setConditions(&obj.Status.Conditions, obj.Generation, conditions...) && !unasked {
@@ -122,60 +133,25 @@ func (m *monitor) write(ctx context.Context, obj *v1alpha1.TransparencyLog, cond
 	if err := m.client.Status().Patch(ctx, obj, patch); err != nil {
 		return nil, err
 	}
-	var turned []metav1.Condition
-	for _, condition := range conditions {
-		if !meta.IsStatusConditionPresentAndEqual(before.Status.Conditions, condition.Type, condition.Status) {
-			turned = append(turned, condition)
-		}
-	}
-	return turned, nil
+	return turns(before.Status.Conditions, conditions), nil
 }
 
-// tell makes an Event, and a line in our own log, of what is new: a log that
-// became reachable or ceased to be, and one that was caught.
-func (m *monitor) tell(ctx context.Context, obj *v1alpha1.TransparencyLog, turned []metav1.Condition, err error) {
-	if m.isNewlyCaught(obj.Name, err) {
-		m.metrics.inconsistencies.WithLabelValues(obj.Name).Inc()
-		ctrl.LoggerFrom(ctx).Error(err, "A transparency log was caught: nothing is believed of it any more", "log", obj.Name)
-		m.recorder.Eventf(obj, nil, corev1.EventTypeWarning, v1alpha1.ReasonLogInconsistent, "Poll", "%s", truncate(err.Error()))
-	}
-	for _, condition := range turned {
-		if condition.Type != v1alpha1.ConditionReachable {
-			continue
-		}
-		kind, reason := corev1.EventTypeNormal, "Reachable"
-		if condition.Status == metav1.ConditionFalse {
-			kind, reason = corev1.EventTypeWarning, condition.Reason
-		}
-		ctrl.LoggerFrom(ctx).Info("A transparency log's reachability changed", "log", obj.Name, "reachable", condition.Status, "cause", condition.Message)
-		m.recorder.Eventf(obj, nil, kind, reason, "Poll", "%s", truncate(condition.Message))
-	}
-}
-
-// isNewlyCaught reports whether err is the first sign of an inconsistency of the
-// log since it was last found consistent.
-func (m *monitor) isNewlyCaught(log string, err error) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+// measure says in metrics what is known of a log. The leader that was elected a
+// moment ago knows it from the status.
+func (m *monitor) measure(obj *v1alpha1.TransparencyLog, checkpoint tlog.Checkpoint, err error, known tlog.Freshness) {
 	switch {
 	case err == nil:
-		delete(m.reported, log)
-		return false
-	case !errors.Is(err, tlog.ErrInconsistent) && !errors.Is(err, tlog.ErrCheckpoint):
-		return false
+		m.metrics.size.WithLabelValues(obj.Name).Set(float64(checkpoint.Size()))
+		m.metrics.verified.WithLabelValues(obj.Name).Set(seconds(m.now()))
+	case !known.VerifiedAt.IsZero():
+		m.metrics.verified.WithLabelValues(obj.Name).Set(seconds(known.VerifiedAt))
+		if obj.Status.Checkpoint != nil {
+			m.metrics.size.WithLabelValues(obj.Name).Set(float64(obj.Status.Checkpoint.Size))
+		}
 	}
-	known := m.reported[log]
-	m.reported[log] = true
-	return !known
 }
 
-func (m *monitor) measure(log string, checkpoint tlog.Checkpoint, err error) {
-	if err != nil {
-		return
-	}
-	m.metrics.size.WithLabelValues(log).Set(float64(checkpoint.Size()))
-	m.metrics.verified.WithLabelValues(log).Set(float64(m.now().UnixMilli()) / 1000)
-}
+func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
 
 // forget drops what is known of a log that was deleted.
 func (m *monitor) forget(log string) {

@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/tools/events"
 
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
+	"github.com/countersign-dev/countersign/pkg/tlog"
 	"github.com/countersign-dev/countersign/pkg/tlog/tlogtest"
 )
 
@@ -72,10 +73,11 @@ func (w *watched) expect(when string, want map[string]string, wantEvents ...stri
 }
 
 var (
-	good        = map[string]string{"Ready": "True", "Reachable": "True", "Consistent": "True"}
-	unreachable = map[string]string{"Ready": "Unavailable", "Reachable": "Unavailable", "Consistent": "True"}
-	lying       = map[string]string{"Ready": "LogInconsistent", "Reachable": "True", "Consistent": "LogInconsistent"}
-	malformed   = map[string]string{"Ready": "CheckpointInvalid", "Reachable": "True", "Consistent": "CheckpointInvalid"}
+	good        = map[string]string{"Ready": "True", "Reachable": "True", "Consistent": "True", "Fresh": "True"}
+	unreachable = map[string]string{"Ready": "Unavailable", "Reachable": "Unavailable", "Consistent": "True", "Fresh": "True"}
+	stale       = map[string]string{"Ready": "Unavailable", "Reachable": "Unavailable", "Consistent": "True", "Fresh": "CheckpointStale"}
+	lying       = map[string]string{"Ready": "LogInconsistent", "Reachable": "True", "Consistent": "LogInconsistent", "Fresh": "True"}
+	malformed   = map[string]string{"Ready": "CheckpointInvalid", "Reachable": "True", "Consistent": "CheckpointInvalid", "Fresh": "True"}
 )
 
 func TestMonitorFollowsALog(t *testing.T) {
@@ -145,11 +147,11 @@ func TestMonitorRecoversWhenAnOperatorResets(t *testing.T) {
 	w.poll()
 	w.events()
 	object := w.replica.log("corp")
-	object.Status = v1alpha1.TransparencyLogStatus{}
+	object.Status.Checkpoint, object.Status.Inconsistency = nil, nil
 	if err := w.client.Status().Update(t.Context(), object); err != nil {
 		t.Fatal(err)
 	}
-	w.expect("after the reset", good, "Reachable")
+	w.expect("after the reset", good, "Recovered")
 	w.server.Show(w.log, 0)
 	w.expect("when it forks again", lying, "LogInconsistent")
 }
@@ -174,7 +176,7 @@ func TestMonitorSaysWhyALogCannotBeUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.load()
-	w.expect("with a broken key", map[string]string{"Ready": "KeyInvalid"})
+	w.expect("with a broken key", map[string]string{"Ready": "KeyInvalid", "Fresh": "Unavailable"})
 }
 
 func TestMonitorWaitsForTheLoader(t *testing.T) {
@@ -208,22 +210,93 @@ func TestMonitorForgetsADeletedLog(t *testing.T) {
 }
 
 func TestMonitorKeepsToTheInterval(t *testing.T) {
+	now := time.Now()
+	every := func(d time.Duration) v1alpha1.TransparencyLogSpec {
+		return v1alpha1.TransparencyLogSpec{PollInterval: &metav1.Duration{Duration: d}}
+	}
 	tests := map[string]struct {
-		interval *metav1.Duration
+		spec     v1alpha1.TransparencyLogSpec
+		verified time.Time
 		want     time.Duration
 	}{
-		"the default":              {nil, 30 * time.Second},
-		"what the log asks for":    {&metav1.Duration{Duration: 2 * time.Second}, 2 * time.Second},
-		"the default for nonsense": {&metav1.Duration{Duration: -1}, 30 * time.Second},
+		"the default":                          {v1alpha1.TransparencyLogSpec{}, now, 30 * time.Second},
+		"what the log asks for":                {every(2 * time.Second), now, 2 * time.Second},
+		"the default for nonsense":             {every(-1), now, 30 * time.Second},
+		"a log that was never verified":        {every(2 * time.Hour), time.Time{}, 2 * time.Hour},
+		"sooner, when the log becomes stale":   {every(2 * time.Hour), now.Add(-20 * time.Minute), 40*time.Minute + time.Second},
+		"the interval, when it is stale":       {every(2 * time.Hour), now.Add(-2 * time.Hour), 2 * time.Hour},
+		"the interval, when that comes sooner": {every(time.Minute), now.Add(-20 * time.Minute), time.Minute},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			obj := &v1alpha1.TransparencyLog{Spec: v1alpha1.TransparencyLogSpec{PollInterval: tc.interval}}
-			if got := interval(obj); got != tc.want {
-				t.Errorf("interval = %v; want %v", got, tc.want)
+			obj := &v1alpha1.TransparencyLog{Spec: tc.spec}
+			known := tlog.Freshness{VerifiedAt: tc.verified, Limit: time.Hour}
+			if got := nextPoll(obj, known, now); got != tc.want {
+				t.Errorf("nextPoll = %v; want %v", got, tc.want)
 			}
 		})
 	}
+}
+
+// TestMonitorSaysThatALogIsStale also for a leader that was elected during the outage.
+func TestMonitorSaysThatALogIsStale(t *testing.T) {
+	w := watch(t, 3)
+	w.expect("at first", good, "Reachable")
+	w.server.Intercept(func(rw http.ResponseWriter, _ *http.Request) bool {
+		rw.WriteHeader(http.StatusBadGateway)
+		return true
+	})
+	w.expect("when it is away", unreachable, "Unavailable")
+
+	w.lastVerified(-61 * time.Minute)
+	w.monitor = newMonitor(w.client, w.config.Logs, w.recorder)
+	w.load()
+	w.expect("an hour later", stale, "CheckpointStale")
+	w.expect("still later", stale)
+	series := w.series()
+	if got := time.Since(time.UnixMilli(int64(series["countersign_log_last_verified_timestamp_seconds"] * 1000))); got < time.Hour || got > 2*time.Hour {
+		t.Errorf("the metric says that the log was verified %v ago; want an hour", got)
+	}
+	if got := series["countersign_log_tree_size"]; got != 3 {
+		t.Errorf("countersign_log_tree_size is %v; want 3", got)
+	}
+	w.server.Intercept(nil)
+	w.expect("when it is back", good, "Reachable", "Fresh")
+}
+
+// lastVerified makes the log one that was verified at another time.
+func (w *watched) lastVerified(ago time.Duration) {
+	w.t.Helper()
+	object := w.replica.log("corp")
+	object.Status.Checkpoint.VerifiedAt = metav1.NewTime(time.Now().Add(ago))
+	if err := w.client.Status().Update(w.t.Context(), object); err != nil {
+		w.t.Fatal(err)
+	}
+	// As in a replica that was started anew: what this one wrote last it would
+	// remember.
+	w.config.Logs.Delete("corp")
+}
+
+// TestMonitorDoesNotBelieveALogThatIsFrozen: it answers, and shows for ever less than
+// it did.
+func TestMonitorDoesNotBelieveALogThatIsFrozen(t *testing.T) {
+	w := watch(t, 7)
+	w.expect("at first", good, "Reachable")
+	frozen := tlogtest.NewServer(w.log.Fork(4))
+	t.Cleanup(frozen.Close)
+	w.server.Intercept(func(rw http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != "/api/v1/log" {
+			return false
+		}
+		frozen.Config.Handler.ServeHTTP(rw, r)
+		return true
+	})
+	w.expect("when it lags", good)
+	w.lastVerified(-61 * time.Minute)
+	w.load()
+	w.expect("when it lags for an hour", map[string]string{
+		"Ready": "CheckpointStale", "Reachable": "True", "Consistent": "True", "Fresh": "CheckpointStale",
+	}, "CheckpointStale")
 }
 
 // signedText is a note without its signature lines, which differ each time.

@@ -37,7 +37,7 @@ func TestMonitorSaysWhoHasCosigned(t *testing.T) {
 		condition := meta.FindStatusCondition(w.replica.log("corp").Status.Conditions, v1alpha1.ConditionWitnessed)
 		return condition.Message
 	}
-	unmet := map[string]string{"Ready": "True", "Reachable": "True", "Consistent": "True", "Witnessed": "WitnessQuorumNotMet"}
+	unmet := map[string]string{"Ready": "True", "Reachable": "True", "Consistent": "True", "Fresh": "True", "Witnessed": "WitnessQuorumNotMet"}
 	w.expect("when two are asked for and none has cosigned", unmet)
 	if got := said(); got != "cosigned by none; missing X and Y" {
 		t.Errorf("message %q", got)
@@ -48,7 +48,7 @@ func TestMonitorSaysWhoHasCosigned(t *testing.T) {
 		t.Errorf("message %q", got)
 	}
 	w.server.Cosign(func(note string) string { return x.Cosign(y.Cosign(note, time.Now()), time.Now()) })
-	met := map[string]string{"Ready": "True", "Reachable": "True", "Consistent": "True", "Witnessed": "True"}
+	met := map[string]string{"Ready": "True", "Reachable": "True", "Consistent": "True", "Fresh": "True", "Witnessed": "True"}
 	w.expect("when both have", met)
 	if got := w.replica.log("corp").Status.Checkpoint.Witnessed; got == nil || got.Size != 3 || strings.Count(got.Note, "— ") != 3 {
 		t.Errorf("status says that witnesses have seen %+v", got)
@@ -73,7 +73,7 @@ func TestMonitorOfALogWhoseKeyIsNotValidYet(t *testing.T) {
 	w.respec(func(s *v1alpha1.TransparencyLogSpec) {
 		s.Validity = &v1alpha1.Validity{NotBefore: &metav1.Time{Time: time.Now().Add(time.Hour)}}
 	})
-	w.expect("before its time", map[string]string{"Ready": "KeyNotValid", "Reachable": "True"}, "Reachable")
+	w.expect("before its time", map[string]string{"Ready": "KeyNotValid", "Reachable": "True", "Fresh": "Unavailable"}, "Reachable")
 	w.respec(func(s *v1alpha1.TransparencyLogSpec) {
 		s.Validity = &v1alpha1.Validity{NotBefore: &metav1.Time{Time: time.Now().Add(-time.Hour)}}
 	})

@@ -30,6 +30,9 @@ var (
 	ErrKeyValidity = errors.New("checkpoint is signed outside of the validity of the log's key")
 	// ErrWitnessQuorum: too few witnesses have cosigned the log's checkpoint.
 	ErrWitnessQuorum = errors.New("witness quorum not met")
+	// ErrStale: the log was last verified too long ago, and does not show now
+	// that it goes on from there.
+	ErrStale = errors.New("what is known of the log is too old")
 	// ErrSignedEntryTimestamp: a signed entry timestamp is present and wrong.
 	ErrSignedEntryTimestamp = errors.New("signed entry timestamp is invalid")
 	// ErrUnavailable: the log, or the store of its history, did not answer.

@@ -22,6 +22,13 @@ type History interface {
 	// same size and root replaces the note, too: witnesses have cosigned it since.
 	// One that IsWitnessed is also what Witnessed returns from then on.
 	Advance(ctx context.Context, next Checkpoint, version string) error
+	// Confirm notes that the log has just shown a checkpoint that is stored, so
+	// that it counts as verified now. How often that is written down is the
+	// store's affair. A checkpoint that is not the stored one changes nothing.
+	Confirm(ctx context.Context, shown Checkpoint) error
+	// Freshness returns when the log itself last showed its history. It returns
+	// the errors of Latest.
+	Freshness(ctx context.Context) (Freshness, error)
 	// Accuse records a proven inconsistency: two notes, both signed by the
 	// log, that cannot both be true.
 	Accuse(ctx context.Context, a, b Checkpoint) error

@@ -172,7 +172,7 @@ func (p *Prover) shown(ctx context.Context, origin string) (Checkpoint, error) {
 // log is found to lie, and when the stored tree is not the one that was there.
 func (p *Prover) latest(ctx context.Context, origin string) (note []byte, version string, err error) {
 	note, version, err = p.history.Latest(ctx, origin)
-	if errors.Is(err, ErrInconsistent) {
+	if accused(err) {
 		p.forget()
 	}
 	if err != nil {
@@ -183,6 +183,9 @@ func (p *Prover) latest(ctx context.Context, origin string) (note []byte, versio
 	}
 	return note, version, nil
 }
+
+// accused reports whether a history's error says that its log was caught.
+func accused(err error) bool { return errors.Is(err, ErrInconsistent) }
 
 // wentBack reports whether the store holds a smaller tree than before, or another
 // one of the same size: only an operator's reset does that. It remembers what the

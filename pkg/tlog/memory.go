@@ -87,6 +87,16 @@ func (h *MemoryHistory) Advance(_ context.Context, next Checkpoint, version stri
 	return nil
 }
 
+// Confirm implements History.
+func (h *MemoryHistory) Confirm(context.Context, Checkpoint) error { return nil }
+
+// Freshness implements History. What is known in memory does not age.
+func (h *MemoryHistory) Freshness(context.Context) (Freshness, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return Freshness{}, h.accusation
+}
+
 // Accuse implements History.
 func (h *MemoryHistory) Accuse(_ context.Context, a, b Checkpoint) error {
 	h.mu.Lock()

@@ -96,10 +96,13 @@ func (p *Prover) String() string {
 // What came with a signature must be right in every part that it has. Missing
 // parts are fetched from the log by leaf hash, so that the answer can be about no
 // other entry. Errors wrap one of the package's errors, and tell absent
-// (ErrNotLogged, ErrUnknownLog), wrong, inconsistent and unavailable apart.
+// (ErrNotLogged, ErrUnknownLog), wrong, inconsistent, stale and unavailable apart.
 func (p *Prover) Prove(ctx context.Context, claim Claim, entry *Entry) (Proof, error) {
 	body, err := p.checkEntry(claim, entry)
 	if err != nil {
+		return Proof{}, err
+	}
+	if err := p.checkFresh(ctx); err != nil {
 		return Proof{}, err
 	}
 	leaf := leafHash(body)
@@ -226,7 +229,8 @@ func (p *Prover) fetch(ctx context.Context, leaf [32]byte) (*Entry, error) {
 }
 
 // Poll fetches the log's latest checkpoint, verifies it, holds it against the
-// history and, if it is larger, stores it.
+// history and, if it is larger, stores it. The log counts as verified now, unless
+// it shows less than what is stored.
 func (p *Prover) Poll(ctx context.Context) (Checkpoint, error) {
 	if p.client == nil {
 		return Checkpoint{}, fmt.Errorf("%w: there is no log to ask", ErrUnavailable)
@@ -251,5 +255,8 @@ func (p *Prover) Poll(ctx context.Context) (Checkpoint, error) {
 		// nothing to the history, and does not make the log a liar either.
 		return checkpoint, nil
 	}
-	return checkpoint, err
+	if err != nil {
+		return checkpoint, err
+	}
+	return checkpoint, historyError(p.history.Confirm(ctx, checkpoint))
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -107,10 +108,16 @@ func accuse(obj *v1alpha1.TransparencyLog, evidence *tlog.InconsistencyError, no
 	}
 }
 
-// inconsistencyError says that the evidence in the status of obj stands.
+// inconsistencyError says that the evidence in the status of obj stands, and what
+// it is.
 func inconsistencyError(obj *v1alpha1.TransparencyLog) error {
-	return fmt.Errorf("%w: TransparencyLog %q has had a proven inconsistency on record since %s",
-		tlog.ErrInconsistent, obj.Name, obj.Status.Inconsistency.FoundAt.UTC().Format(time.RFC3339))
+	var signed []string
+	for _, note := range obj.Status.Inconsistency.Notes {
+		text, _, _ := strings.Cut(note, "\n\n")
+		signed = append(signed, fmt.Sprintf("%q", text))
+	}
+	return fmt.Errorf("%w: TransparencyLog %q has had a proven inconsistency on record since %s: the log signed %s",
+		tlog.ErrInconsistent, obj.Name, obj.Status.Inconsistency.FoundAt.UTC().Format(time.RFC3339), strings.Join(signed, " and "))
 }
 
 // sizeOf returns the size of a checkpoint as a status says it. Advance refuses

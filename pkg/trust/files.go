@@ -52,6 +52,11 @@ func (a accused) Witnessed(context.Context, string) (note []byte, err error) {
 	return nil, inconsistencyError(a.log)
 }
 
+// Freshness implements tlog.History.
+func (a accused) Freshness(context.Context) (tlog.Freshness, error) {
+	return tlog.Freshness{}, inconsistencyError(a.log)
+}
+
 // Latest implements tlog.History.
 func (a accused) Latest(context.Context, string) (note []byte, version string, err error) {
 	return nil, "", inconsistencyError(a.log)

@@ -212,7 +212,7 @@ func TestIgnoringTheLog(t *testing.T) {
 }
 
 // panickyHistory fails in the way that ends a process.
-type panickyHistory struct{}
+type panickyHistory struct{ *tlog.MemoryHistory }
 
 func (panickyHistory) Latest(context.Context, string) ([]byte, string, error) { panic("boom\x1b[2J") }
 func (panickyHistory) Witnessed(context.Context, string) ([]byte, error)      { panic("boom") }
@@ -239,7 +239,7 @@ func TestPanicIsNoAcceptance(t *testing.T) {
 	t.Run("in shared work it is an outage", func(t *testing.T) {
 		b, _ := w.bundle()
 		a := *w.authority
-		a.Logs = logs(proverFor(t, "corp", w.log, w.server, panickyHistory{}))
+		a.Logs = logs(proverFor(t, "corp", w.log, w.server, panickyHistory{tlog.NewMemoryHistory()}))
 		want(t, a.Verify(t.Context(), imageA, []verify.Signature{b.Verify()}), verify.LogUnavailable)
 	})
 	t.Run("elsewhere it is a rejection of that signature alone", func(t *testing.T) {
@@ -260,6 +260,7 @@ func TestVerdicts(t *testing.T) {
 	}{
 		"absent":                                {err: tlog.ErrNotLogged, want: verify.NotLogged},
 		"unknown":                               {err: tlog.ErrUnknownLog, want: verify.LogUnknown},
+		"stale, for want of an answer":          {err: fmt.Errorf("%w: %w", tlog.ErrStale, tlog.ErrUnavailable), want: verify.CheckpointStale},
 		"inconsistent, whatever else it is":     {err: fmt.Errorf("%w: %w: %w", tlog.ErrUnavailable, tlog.ErrCheckpoint, tlog.ErrInconsistent), want: verify.CheckpointInconsistent},
 		"evidence that could not be written":    {err: fmt.Errorf("%w: %w", &tlog.InconsistencyError{}, tlog.ErrUnavailable), want: verify.CheckpointInconsistent},
 		"an error that nobody knows":            {err: errTest, want: verify.LogUnavailable},

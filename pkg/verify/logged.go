@@ -80,6 +80,7 @@ var logReasons = []struct {
 	reason Reason
 }{
 	{tlog.ErrInconsistent, CheckpointInconsistent},
+	{tlog.ErrStale, CheckpointStale},
 	{tlog.ErrEntryMismatch, LogEntryMismatch},
 	{tlog.ErrSignedEntryTimestamp, TimestampInvalid},
 	{tlog.ErrEntryTime, TimestampInvalid},

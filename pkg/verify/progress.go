@@ -22,6 +22,7 @@ var progress = []Reason{
 	TimestampInvalid,
 	CheckpointInvalid,
 	InclusionProofInvalid,
+	CheckpointStale,
 	CheckpointInconsistent,
 	WitnessQuorumNotMet,
 }

@@ -18,8 +18,10 @@ const (
 	// ConditionTrustRootsReady (policies): every trust root that is named exists,
 	// can be used, and holds what the policy needs of it.
 	ConditionTrustRootsReady = "TrustRootsReady"
-	// ConditionFresh (trust roots): what is in force is what its source says now.
-	// While it is False, what the source said last is in force, until it expires.
+	// ConditionFresh: what is known is not too old. Of a trust root: what is in
+	// force is what its source says now; while it is False, what the source said
+	// last is in force, until it expires. Of a log: it was verified within
+	// spec.maxStaleness; while it is False, the log proves nothing.
 	ConditionFresh = "Fresh"
 	// ConditionExpiresSoon (trust roots): something ends before long, see
 	// status.expiry. It is True when somebody must act.
@@ -76,6 +78,8 @@ const (
 	ReasonWitnessQuorumNotMet = "WitnessQuorumNotMet"
 	// ReasonKeyNotValid: the log's key is not valid yet.
 	ReasonKeyNotValid = "KeyNotValid"
+	// ReasonCheckpointStale: the log was last verified too long ago.
+	ReasonCheckpointStale = "CheckpointStale"
 	// ReasonUnavailable: the log or mirror did not answer, or not in time.
 	ReasonUnavailable = "Unavailable"
 	// ReasonSpecInvalid: the spec cannot be compiled.

@@ -14,6 +14,7 @@ import (
 const (
 	DefaultHashAlgorithm HashAlgorithm = "sha256"
 	DefaultPollInterval                = 30 * time.Second
+	DefaultMaxStaleness                = time.Hour
 
 	DefaultMerkleHash        MerkleHash = "sha-256"
 	DefaultRefreshInterval              = time.Hour
@@ -41,6 +42,9 @@ func (p *ClusterImagePolicy) SetDefaults() {
 func (l *TransparencyLog) SetDefaults() {
 	if l.Spec.PollInterval == nil {
 		l.Spec.PollInterval = &metav1.Duration{Duration: DefaultPollInterval}
+	}
+	if l.Spec.MaxStaleness == nil {
+		l.Spec.MaxStaleness = &metav1.Duration{Duration: DefaultMaxStaleness}
 	}
 }
 

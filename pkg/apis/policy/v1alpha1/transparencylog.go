@@ -3,7 +3,11 @@
 
 package v1alpha1
 
-import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
 
 // LogType is the protocol that a log speaks. It comes from configuration and
 // never from what a signature says.
@@ -22,6 +26,7 @@ const LogTypeRekorV1 LogType = "rekor-v1"
 // +kubebuilder:printcolumn:name="Origin",type=string,JSONPath=`.spec.origin`
 // +kubebuilder:printcolumn:name="Size",type=integer,JSONPath=`.status.checkpoint.size`
 // +kubebuilder:printcolumn:name="Consistent",type=string,JSONPath=`.status.conditions[?(@.type=="Consistent")].status`
+// +kubebuilder:printcolumn:name="Fresh",type=string,JSONPath=`.status.conditions[?(@.type=="Fresh")].status`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`,priority=1
 // +kubebuilder:printcolumn:name="Reachable",type=string,JSONPath=`.status.conditions[?(@.type=="Reachable")].status`,priority=1
 // +kubebuilder:printcolumn:name="Witnessed",type=string,JSONPath=`.status.conditions[?(@.type=="Witnessed")].status`,priority=1
@@ -134,6 +139,40 @@ type TransparencyLogSpec struct {
 	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="pollInterval must be between 1s and 24h"
 	PollInterval *metav1.Duration `json:"pollInterval,omitempty"`
+
+	// maxStaleness is how long ago the log may last have been verified,
+	// between 1s and 720h. When it is longer ago, and the log cannot be
+	// verified at that moment, whatever needs the log is denied with
+	// CheckpointStale, proofs that come with a signature included: a log that
+	// is kept away from this cluster could hide what was added to it. So it is
+	// also how long an outage of the log can last before it denies. It
+	// defaults to 1h.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +default="1h"
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('720h')",message="maxStaleness must be between 1s and 720h"
+	MaxStaleness *metav1.Duration `json:"maxStaleness,omitempty"`
+}
+
+// Interval is how often the log is asked for its latest checkpoint.
+func (s *TransparencyLogSpec) Interval() time.Duration {
+	return positive(s.PollInterval, DefaultPollInterval)
+}
+
+// Staleness is how long ago the log may last have been verified.
+func (s *TransparencyLogSpec) Staleness() time.Duration {
+	return positive(s.MaxStaleness, DefaultMaxStaleness)
+}
+
+// positive is the value of a duration, or that which takes the place of one that
+// is absent or makes no sense.
+func positive(d *metav1.Duration, fallback time.Duration) time.Duration {
+	if d == nil || d.Duration <= 0 {
+		return fallback
+	}
+	return d.Duration
 }
 
 // IsDefault reports whether the log is marked as the default one.

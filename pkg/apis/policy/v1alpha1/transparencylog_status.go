@@ -7,9 +7,9 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // TransparencyLogStatus is what this cluster has seen of the log.
 type TransparencyLogStatus struct {
-	// conditions are Ready, Reachable and Consistent, and Witnessed where the spec
-	// asks for witnesses. They default to none,
-	// which means that the log has not been polled yet.
+	// conditions are Ready, Reachable, Consistent and Fresh, and Witnessed where
+	// the spec asks for witnesses. They default to none, which means that the log
+	// has not been polled yet.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -63,7 +63,10 @@ type LogCheckpoint struct {
 	// +kubebuilder:validation:MaxLength=32768
 	Note string `json:"note,omitempty"`
 
-	// verifiedAt is when the checkpoint was verified and stored.
+	// verifiedAt is when the log itself last showed this checkpoint, or proved
+	// that this one continues what was stored before. While the log shows
+	// nothing new it is written anew only now and then: at least ten times in
+	// the log's maxStaleness, if the log is polled as often.
 	// +required
 	VerifiedAt metav1.Time `json:"verifiedAt,omitempty"` //nolint:kubeapilinter // It is a string on the wire, so it has no zero value.
 

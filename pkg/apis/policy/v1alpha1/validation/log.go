@@ -19,6 +19,8 @@ import (
 const (
 	minPollInterval = time.Second
 	maxPollInterval = 24 * time.Hour
+	minStaleness    = time.Second
+	maxStaleness    = 720 * time.Hour
 	maxURLs         = 8
 )
 
@@ -41,6 +43,9 @@ func TransparencyLog(log *v1alpha1.TransparencyLog) field.ErrorList {
 	errs = append(errs, logDemands(path, spec)...)
 	if interval := spec.PollInterval; interval != nil && (interval.Duration < minPollInterval || interval.Duration > maxPollInterval) {
 		errs = append(errs, field.Invalid(path.Child("pollInterval"), interval.Duration.String(), "must be between 1s and 24h"))
+	}
+	if staleness := spec.MaxStaleness; staleness != nil && (staleness.Duration < minStaleness || staleness.Duration > maxStaleness) {
+		errs = append(errs, field.Invalid(path.Child("maxStaleness"), staleness.Duration.String(), "must be between 1s and 720h"))
 	}
 	return errs
 }

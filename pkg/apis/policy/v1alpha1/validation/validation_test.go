@@ -226,6 +226,9 @@ func TestTransparencyLog(t *testing.T) {
 	interval := func(d time.Duration) func(*spec) {
 		return func(s *spec) { s.PollInterval = &metav1.Duration{Duration: d} }
 	}
+	staleness := func(d time.Duration) func(*spec) {
+		return func(s *spec) { s.MaxStaleness = &metav1.Duration{Duration: d} }
+	}
 	tests := map[string]struct {
 		edit func(*spec)
 		want []string
@@ -251,6 +254,9 @@ func TestTransparencyLog(t *testing.T) {
 		"two keys":                    {func(s *spec) { s.PublicKey.Data = public + public }, []string{"spec.publicKey.data"}},
 		"polling without a pause":     {interval(100 * time.Millisecond), []string{"spec.pollInterval"}},
 		"polling once in a blue moon": {interval(25 * time.Hour), []string{"spec.pollInterval"}},
+		"stale for a month":           {staleness(720 * time.Hour), nil},
+		"stale at once":               {staleness(0), []string{"spec.maxStaleness"}},
+		"never stale":                 {staleness(721 * time.Hour), []string{"spec.maxStaleness"}},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -324,6 +330,9 @@ func TestLogWarnings(t *testing.T) {
 	expectEach(t, LogWarnings(log, []v1alpha1.TransparencyLog{*log}), nil)
 	expectEach(t, LogWarnings(log, []v1alpha1.TransparencyLog{*log, other}), []string{"\"other\" is the default, too"})
 	expectEach(t, LogWarnings(plain, nil), []string{"not encrypted"})
+	rarely := log.DeepCopy()
+	rarely.Spec.PollInterval = &metav1.Duration{Duration: 31 * time.Minute}
+	expectEach(t, LogWarnings(rarely, nil), []string{"spec.maxStaleness: 1h0m0s is less than two poll intervals"})
 }
 
 func expectEach(t *testing.T, got, want []string) {

@@ -160,6 +160,10 @@ func LogWarnings(log *v1alpha1.TransparencyLog, others []v1alpha1.TransparencyLo
 			warnings = append(warnings, fmt.Sprintf("spec.urls[%d]: the same address twice is not two replicas", i))
 		}
 	}
+	if interval, staleness := log.Spec.Interval(), log.Spec.Staleness(); staleness < 2*interval {
+		warnings = append(warnings, fmt.Sprintf(
+			"spec.maxStaleness: %v is less than two poll intervals of %v: between polls the log becomes stale, and requests wait for one", staleness, interval))
+	}
 	if !log.Spec.IsDefault() {
 		return warnings
 	}
