@@ -259,8 +259,8 @@ func TestTheAPIServerRefusesLogsThatMakeNoSense(t *testing.T) {
 		"a Secret elsewhere":        {func(s object) { s["tls"] = object{"clientCertSecretRef": object{"name": "ns/a"}} }, "spec.tls.clientCertSecretRef.name"},
 		"an authority that is none": {func(s object) { s["tls"] = object{"caBundle": "x"} }, "spec.tls.caBundle"},
 		"no verification of TLS":    {func(s object) { s["tls"] = object{"insecureSkipVerify": true} }, ""},
-		"stale for a day":            {func(s object) { s["maxStaleness"] = "24h" }, ""},
-		"never stale":                {func(s object) { s["maxStaleness"] = "8760h" }, "maxStaleness must be between 1s and 720h"},
+		"stale for a day":           {func(s object) { s["maxStaleness"] = "24h" }, ""},
+		"never stale":               {func(s object) { s["maxStaleness"] = "8760h" }, "maxStaleness must be between 1s and 720h"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()

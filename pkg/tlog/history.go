@@ -16,6 +16,11 @@ type History interface {
 	// Witnessed returns the largest stored note for origin that witnesses have
 	// cosigned as the log's policy asks, or nil. Its errors are those of Latest.
 	Witnessed(ctx context.Context, origin string) (note []byte, err error)
+	// Turn returns when the store may be written again, since one that is read by
+	// many sets a pace, and whether it had to wait for that. It returns ErrConflict
+	// when somebody else was faster, and an error that wraps ErrUnavailable when
+	// ctx ends first.
+	Turn(ctx context.Context) (waited bool, err error)
 	// Advance replaces the note stored for the checkpoint's origin, if the
 	// version is still the one that Latest returned. It returns ErrConflict
 	// when somebody else was faster: read again, verify again. A checkpoint of the

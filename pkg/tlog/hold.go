@@ -46,7 +46,7 @@ func (p *Prover) hold(ctx context.Context, checkpoint Checkpoint, timed bool) er
 	key := fmt.Sprintf("checkpoint %s %d %x %t %t", checkpoint.origin, checkpoint.size, checkpoint.root, timed, checkpoint.IsWitnessed())
 	_, err := join(ctx, &p.flights, key, func(ctx context.Context) (struct{}, error) {
 		for range maxRaces {
-			err := p.compareAndSwap(ctx, checkpoint, timed)
+			err := p.compare(ctx, checkpoint, timed)
 			if err == nil {
 				p.see(checkpoint)
 			}
@@ -72,55 +72,57 @@ func (p *Prover) see(checkpoint Checkpoint) {
 	}
 }
 
-// compareAndSwap compares checkpoint with the stored one. A larger one replaces
-// it, if the store still holds what was compared with; the size never goes down.
-//
-// Only what the store holds, or held, is remembered: a larger checkpoint that was
-// shown to extend the stored one and then lost the race to be stored may be a
-// fork of the one that won.
-func (p *Prover) compareAndSwap(ctx context.Context, checkpoint Checkpoint, timed bool) error {
-	signed, version, err := p.latest(ctx, checkpoint.origin)
-	if err != nil {
+// compare holds checkpoint against the stored one. ErrConflict means that the store
+// has changed: compare again.
+func (p *Prover) compare(ctx context.Context, checkpoint Checkpoint, timed bool) error {
+	stored, version, err := p.readStored(ctx, checkpoint.origin)
+	switch {
+	case err != nil:
 		return err
-	}
-	if signed == nil && !timed {
+	case stored == nil && !timed:
 		return p.log.closedError(checkpoint)
-	}
-	if signed == nil {
+	case stored == nil:
 		return p.firstContact(ctx, checkpoint, version)
 	}
-	stored, err := p.verifyStored(signed)
-	if err != nil {
-		return fmt.Errorf("%w: the stored checkpoint is not this log's, has its key or origin changed? %w", ErrInconsistent, err)
-	}
-	if stored.origin != checkpoint.origin {
-		return fmt.Errorf("%w: the checkpoint stored for %q is of %q", ErrInconsistent, checkpoint.origin, stored.origin)
-	}
-	if err := p.anchor(ctx, stored, checkpoint); err != nil {
+	if err := p.anchor(ctx, *stored, checkpoint); err != nil {
 		return err
 	}
 	switch {
 	case checkpoint.size == stored.size && checkpoint.root != stored.root:
-		return p.accuse(ctx, &InconsistencyError{A: stored, B: checkpoint})
-	case checkpoint.size == stored.size && checkpoint.IsWitnessed() && !stored.IsWitnessed():
-		return p.advance(ctx, checkpoint, version)
-	case checkpoint.size > stored.size:
-		if err := p.showPrefix(ctx, stored, checkpoint); err != nil {
+		return p.accuse(ctx, &InconsistencyError{A: *stored, B: checkpoint})
+	case checkpoint.size > stored.size && !timed:
+		if err := p.showPrefix(ctx, *stored, checkpoint); err != nil {
 			return err
 		}
-		if !timed {
-			return p.log.closedError(checkpoint)
-		}
-		return p.advance(ctx, checkpoint, version)
+		return p.log.closedError(checkpoint)
+	case saysMore(checkpoint, *stored):
+		return p.extend(ctx, checkpoint)
 	case checkpoint.size < stored.size && !p.prefixes.Contains(prefixOf(checkpoint)):
 		// What was shown once to be part of the history stays so as the
 		// history grows.
-		if err := p.showPrefix(ctx, checkpoint, stored); err != nil {
+		if err := p.showPrefix(ctx, checkpoint, *stored); err != nil {
 			return err
 		}
 	}
 	p.prefixes.Add(prefixOf(checkpoint), struct{}{})
 	return nil
+}
+
+// readStored returns the checkpoint that is stored for origin, or nil when there is
+// none, and the version to write with.
+func (p *Prover) readStored(ctx context.Context, origin string) (*Checkpoint, string, error) {
+	signed, version, err := p.latest(ctx, origin)
+	if err != nil || signed == nil {
+		return nil, version, err
+	}
+	stored, err := p.verifyStored(signed)
+	if err != nil {
+		return nil, "", fmt.Errorf("%w: the stored checkpoint is not this log's, has its key or origin changed? %w", ErrInconsistent, err)
+	}
+	if stored.origin != origin {
+		return nil, "", fmt.Errorf("%w: the checkpoint stored for %q is of %q", ErrInconsistent, origin, stored.origin)
+	}
+	return &stored, version, nil
 }
 
 // firstContact stores the first checkpoint of a tree. It is trusted on first use,
@@ -208,6 +210,7 @@ func (p *Prover) forget() {
 	p.epoch++
 	clear(p.witnessed)
 	clear(p.anchored)
+	clear(p.waiting)
 }
 
 // verifyStored is Log.VerifyCheckpoint, once for a note.

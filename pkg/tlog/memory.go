@@ -72,6 +72,9 @@ func (h *MemoryHistory) Witnessed(_ context.Context, origin string) (note []byte
 	return nil, nil
 }
 
+// Turn implements History.
+func (h *MemoryHistory) Turn(context.Context) (waited bool, err error) { return false, nil }
+
 // Advance implements History.
 func (h *MemoryHistory) Advance(_ context.Context, next Checkpoint, version string) error {
 	h.mu.Lock()

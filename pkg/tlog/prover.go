@@ -45,6 +45,8 @@ type Prover struct {
 	witnessed map[string]uint64
 	// anchored holds the origins whose stored checkpoint was shown to hold their pin.
 	anchored map[string]bool
+	// waiting is the largest checkpoint that is to be stored next, by origin.
+	waiting map[string]Checkpoint
 	// epoch counts how often all of this was given up.
 	epoch uint64
 	// largest is the largest checkpoint that this Prover held against the
@@ -75,6 +77,7 @@ func NewProver(log *Log, client Client, history History) *Prover {
 	return &Prover{
 		log: log, client: client, history: history, proofs: proofs, prefixes: prefixes, stored: stored,
 		seen: map[string]Checkpoint{}, witnessed: map[string]uint64{}, anchored: map[string]bool{},
+		waiting: map[string]Checkpoint{},
 	}
 }
 

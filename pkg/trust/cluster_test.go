@@ -28,9 +28,11 @@ const logName = "corp"
 // cluster is a fake API server with one TransparencyLog.
 type cluster struct {
 	client.WithWatch
-	t      *testing.T
-	writes int
-	mu     sync.Mutex
+	t *testing.T
+	// writes counts the writes that were tried, and stored those that were not
+	// refused.
+	writes, stored int
+	mu             sync.Mutex
 	// failWrites, when set, is what every write of a status returns.
 	failWrites error
 	// slow is how long a write takes to arrive, which is when others get ahead.
@@ -59,7 +61,13 @@ func (c *cluster) patch(ctx context.Context, inner client.Client, sub string, ob
 		return failure
 	}
 	time.Sleep(c.slow)
-	return inner.SubResource(sub).Patch(ctx, obj, patch, opts...)
+	err := inner.SubResource(sub).Patch(ctx, obj, patch, opts...)
+	if err == nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.stored++
+	}
+	return err
 }
 
 func (c *cluster) failing(err error) {

@@ -48,6 +48,10 @@ type StatusHistory struct {
 	// seen is the newest state that this process read live or wrote. A cache
 	// that shows less is behind.
 	seen *v1alpha1.TransparencyLog
+	// shown is what the store held when this process last looked, and shownAt
+	// when it first held that.
+	shown   string
+	shownAt time.Time
 	// unrecorded is an inconsistency that could not be written yet.
 	unrecorded *tlog.InconsistencyError
 }
@@ -219,6 +223,7 @@ func (h *StatusHistory) update(ctx context.Context, change func(*v1alpha1.Transp
 		patch := client.MergeFromWithOptions(obj, client.MergeFromWithOptimisticLock{})
 		err = h.status.Patch(ctx, changed, patch)
 		if err == nil {
+			h.notice(changed)
 			h.setSeen(changed)
 			return nil
 		}
@@ -238,6 +243,7 @@ func (h *StatusHistory) read(ctx context.Context, reader client.Reader) (*v1alph
 	if obj.UID != h.uid {
 		return nil, h.unavailable("reading", errReplaced)
 	}
+	h.notice(&obj)
 	return &obj, nil
 }
 
