@@ -4,6 +4,7 @@
 package policy
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -24,6 +25,12 @@ type Set struct {
 // the version.
 type snapshot struct {
 	policies []*Policy
+	index    func() *index
+}
+
+func newSnapshot(policies []*Policy) *snapshot {
+	// Made when somebody asks: a program that starts adds its policies one by one.
+	return &snapshot{policies: policies, index: sync.OnceValue(func() *index { return newIndex(policies) })}
 }
 
 // NewSet returns a set of the given policies.
@@ -38,11 +45,11 @@ func NewSet(policies ...*Policy) *Set {
 func (s *Set) Replace(policies []*Policy) {
 	s.write.Lock()
 	defer s.write.Unlock()
-	next := &snapshot{}
+	byName := map[string]*Policy{}
 	for _, p := range policies {
-		next = next.with(p)
+		byName[p.name] = p
 	}
-	s.current.Store(next)
+	s.current.Store(newSnapshot(slices.SortedFunc(maps.Values(byName), func(a, b *Policy) int { return strings.Compare(a.name, b.name) })))
 }
 
 // Set adds p, or puts it in the place of the policy of the same name.
@@ -70,13 +77,13 @@ func (s *Set) load() *snapshot {
 	if current := s.current.Load(); current != nil {
 		return current
 	}
-	return &snapshot{}
+	return newSnapshot(nil)
 }
 
 func (s *snapshot) covering(ref image.Reference) []*Policy {
 	var covering []*Policy
-	for _, p := range s.policies {
-		if p.mayCover(ref) {
+	for _, i := range s.index().candidates(ref.Repository()) {
+		if p := s.policies[i]; p.mayCover(ref) {
 			covering = append(covering, p)
 		}
 	}
@@ -91,7 +98,7 @@ func (s *snapshot) with(p *Policy) *snapshot {
 	} else {
 		policies = slices.Insert(policies, i, p)
 	}
-	return &snapshot{policies: policies}
+	return newSnapshot(policies)
 }
 
 func (s *snapshot) without(name string) *snapshot {
@@ -99,7 +106,7 @@ func (s *snapshot) without(name string) *snapshot {
 	if !found {
 		return s
 	}
-	return &snapshot{policies: slices.Delete(slices.Clone(s.policies), i, i+1)}
+	return newSnapshot(slices.Delete(slices.Clone(s.policies), i, i+1))
 }
 
 func (s *snapshot) find(name string) (int, bool) {

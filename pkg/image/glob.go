@@ -29,6 +29,7 @@ import "regexp"
 // The zero value matches nothing.
 type Glob struct {
 	text       string
+	prefix     string // of the repository, before the first wildcard
 	repository *regexp.Regexp
 	tag        *regexp.Regexp // nil: any, or none
 	digest     *regexp.Regexp // nil: any, or none
@@ -42,6 +43,11 @@ func (g Glob) HasTag() bool { return g.tag != nil }
 
 // HasDigest tells whether the glob names a digest.
 func (g Glob) HasDigest() bool { return g.digest != nil }
+
+// LiteralPrefix returns a text with which the repository of every reference begins
+// that the glob matches: what precedes its first wildcard. It is empty for a glob that
+// begins with one.
+func (g Glob) LiteralPrefix() string { return g.prefix }
 
 // Match tells whether the glob matches ref as it stands.
 func (g Glob) Match(ref Reference) bool {

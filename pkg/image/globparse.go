@@ -45,7 +45,8 @@ func compileGlob(s string) (Glob, error) {
 	if err != nil {
 		return Glob{}, err
 	}
-	g := Glob{text: s, repository: wildcards(full)}
+	prefix, _, _ := strings.Cut(full, "*")
+	g := Glob{text: s, prefix: prefix, repository: wildcards(full)}
 	if tagged {
 		g.tag = wildcards(tag)
 	}
