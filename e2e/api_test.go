@@ -342,8 +342,8 @@ func TestLogsAndPoliciesShowWhatMatters(t *testing.T) {
 	withAPI(t)
 	name := storedLog(t, tlogtest.New("rekor.example"))
 	for args, want := range map[string]string{
-		"get tlog " + name:             "NAME TYPE ORIGIN SIZE CONSISTENT AGE",
-		"get transparencylogs -o wide": "NAME TYPE ORIGIN SIZE CONSISTENT READY REACHABLE DEFAULT AGE",
+		"get tlog " + name:             "NAME TYPE ORIGIN SIZE CONSISTENT FRESH AGE",
+		"get transparencylogs -o wide": "NAME TYPE ORIGIN SIZE CONSISTENT FRESH READY REACHABLE WITNESSED DEFAULT AGE",
 	} {
 		header, _, _ := strings.Cut(mustKubectl(t, "", strings.Fields(args)...), "\n")
 		if diff := cmp.Diff(want, strings.Join(strings.Fields(header), " ")); diff != "" {
