@@ -6,18 +6,20 @@ package webhook
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"time"
 
 	"github.com/go-logr/logr"
 	admissionv1 "k8s.io/api/admission/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+	kjson "sigs.k8s.io/json"
 
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1/validation"
@@ -60,53 +62,63 @@ func (h *Policies) Handle(ctx context.Context, req admission.Request) admission.
 func (h *Policies) review(ctx context.Context, req admission.Request) (field.ErrorList, []string, error) {
 	switch req.Kind.Kind {
 	case v1alpha1.ClusterImagePolicyKind:
-		policy, unchanged, err := decode[v1alpha1.ClusterImagePolicy](req, func(a, b *v1alpha1.ClusterImagePolicy) bool {
-			return equality.Semantic.DeepEqual(a.Spec, b.Spec)
-		})
-		if err != nil || unchanged {
+		policy, unknown, err := decode[v1alpha1.ClusterImagePolicy](req)
+		if err != nil || policy == nil {
 			return nil, nil, err
 		}
 		policy.SetDefaults()
 		known := validation.Known{Logs: h.logs(ctx), Roots: h.roots(ctx)}
-		return validation.ClusterImagePolicy(policy), validation.PolicyWarnings(policy, known), nil
+		return append(unknown, validation.ClusterImagePolicy(policy)...), validation.PolicyWarnings(policy, known), nil
 	case v1alpha1.TransparencyLogKind:
-		log, unchanged, err := decode[v1alpha1.TransparencyLog](req, func(a, b *v1alpha1.TransparencyLog) bool {
-			return equality.Semantic.DeepEqual(a.Spec, b.Spec)
-		})
-		if err != nil || unchanged {
+		log, unknown, err := decode[v1alpha1.TransparencyLog](req)
+		if err != nil || log == nil {
 			return nil, nil, err
 		}
 		log.SetDefaults()
-		return validation.TransparencyLog(log), validation.LogWarnings(log, h.logs(ctx)), nil
+		return append(unknown, validation.TransparencyLog(log)...), validation.LogWarnings(log, h.logs(ctx)), nil
 	case v1alpha1.TrustRootKind:
-		trustRoot, unchanged, err := decode[v1alpha1.TrustRoot](req, func(a, b *v1alpha1.TrustRoot) bool {
-			return equality.Semantic.DeepEqual(a.Spec, b.Spec)
-		})
-		if err != nil || unchanged {
+		trustRoot, unknown, err := decode[v1alpha1.TrustRoot](req)
+		if err != nil || trustRoot == nil {
 			return nil, nil, err
 		}
 		trustRoot.SetDefaults()
-		return validation.TrustRoot(trustRoot), validation.TrustRootWarnings(trustRoot), nil
+		return append(unknown, validation.TrustRoot(trustRoot)...), validation.TrustRootWarnings(trustRoot), nil
 	default:
 		return nil, nil, fmt.Errorf("kind %s is not one of countersign's", req.Kind.Kind)
 	}
 }
 
-// decode reads the object of a request, and whether its specification is what it
-// was before: then it is not judged again, so that an object that has become
-// invalid can still be labelled, and deleted.
-func decode[T any](req admission.Request, same func(a, b *T) bool) (object *T, unchanged bool, err error) {
-	object, before := new(T), new(T)
-	if err := json.Unmarshal(req.Object.Raw, object); err != nil {
-		return nil, false, fmt.Errorf("reading the %s: %w", req.Kind.Kind, err)
+// decode reads the object of a request, and what it has that its type has not: the
+// schema keeps unknown fields, so that a misspelt requirement is refused here and
+// not dropped in silence, whatever the client asked the API server to validate.
+// There is no object where its specification is what it was before: then it is not
+// judged again, so that one that has become invalid can still be labelled, and
+// deleted.
+func decode[T any](req admission.Request) (object *T, unknown field.ErrorList, err error) {
+	if req.Operation == admissionv1.Update {
+		now, before := specOf{}, specOf{}
+		if json.Unmarshal(req.Object.Raw, &now) == nil && json.Unmarshal(req.OldObject.Raw, &before) == nil && reflect.DeepEqual(now, before) {
+			return nil, nil, nil
+		}
 	}
-	if req.Operation != admissionv1.Update {
-		return object, false, nil
+	object = new(T)
+	strict, err := kjson.UnmarshalStrict(req.Object.Raw, object)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the %s: %w", req.Kind.Kind, err)
 	}
-	if err := json.Unmarshal(req.OldObject.Raw, before); err != nil {
-		return nil, false, fmt.Errorf("reading the previous %s: %w", req.Kind.Kind, err)
+	for _, problem := range strict {
+		var at kjson.FieldError
+		if !errors.As(problem, &at) {
+			return nil, nil, fmt.Errorf("reading the %s: %w", req.Kind.Kind, problem)
+		}
+		unknown = append(unknown, &field.Error{Type: field.ErrorTypeForbidden, Field: at.FieldPath(), Detail: problem.Error()})
 	}
-	return object, same(object, before), nil
+	return object, unknown, nil
+}
+
+// specOf is an object's specification, whatever it holds.
+type specOf struct {
+	Spec any `json:"spec"`
 }
 
 // logs returns the TransparencyLogs that exist. Warnings are all that depends on

@@ -49,7 +49,22 @@ func TestPoliciesThatCannotWorkAreRefused(t *testing.T) {
 		"an update that breaks a policy":                  {request: kind(update("", "", static, brokenKey)), code: http.StatusUnprocessableEntity, fields: []string{"spec.authorities[0].key.data"}},
 		"an update that leaves a broken policy as it was": {request: kind(update("", "", brokenKey, strings.Replace(brokenKey, `"name":"p"`, `"name":"p","finalizers":[]`, 1))), code: http.StatusOK},
 		"an object that cannot be read":                   {request: kind(create("", "", object(`{"images":7}`))), code: http.StatusBadRequest},
-		"a kind that is not ours":                         {request: create("", "Pod", pod(good)), code: http.StatusBadRequest},
+		"a requirement that is misspelt": {
+			request: kind(create("", "", strings.Replace(static, `"name":"a"`, `"name":"a","atestations":[]`, 1))), code: http.StatusUnprocessableEntity,
+			fields: []string{"spec.authorities[0].atestations"},
+		},
+		"a requirement in another case": {
+			request: kind(create("", "", strings.Replace(static, `"authorities"`, `"Threshold":2,"authorities"`, 1))), code: http.StatusUnprocessableEntity,
+			fields: []string{"spec.Threshold"},
+		},
+		"an update that adds a misspelt requirement alone": {
+			request: kind(update("", "", static, strings.Replace(static, `"authorities"`, `"treshold":2,"authorities"`, 1))), code: http.StatusUnprocessableEntity,
+			fields: []string{"spec.treshold"},
+		},
+		"a field beside the specification": {
+			request: kind(create("", "", strings.Replace(static, `"spec"`, `"requirements":[],"spec"`, 1))), code: http.StatusUnprocessableEntity, fields: []string{"requirements"},
+		},
+		"a kind that is not ours": {request: create("", "Pod", pod(good)), code: http.StatusBadRequest},
 		"a log with a broken key": {
 			request: func() admissionv1.AdmissionRequest {
 				req := kind(create("", "", `{"spec":{"type":"rekor-v1","urls":["https://rekor.corp.example"],"origin":"rekor.corp.example","publicKey":{"data":"nonsense"}}}`))

@@ -10,6 +10,7 @@ package v1alpha1
 // +kubebuilder:validation:XValidation:rule="!has(self.static) || !(has(self.rfc3161timestamp) || has(self.attestations) || has(self.requireSignature) || has(self.annotations) || has(self.signatureFormat) || has(self.source))",message="a static authority looks at no signature: rfc3161timestamp, attestations, requireSignature, annotations, signatureFormat and source do not apply to it"
 // +kubebuilder:validation:XValidation:rule="!has(self.requireSignature) || self.requireSignature || has(self.attestations)",fieldPath=".requireSignature",message="requireSignature: false needs attestations"
 // +kubebuilder:validation:XValidation:rule="!has(self.requireSignature) || self.requireSignature || !has(self.annotations)",fieldPath=".annotations",message="annotations are in the image's signature, which requireSignature: false does not look at"
+// +kubebuilder:pruning:PreserveUnknownFields
 type Authority struct {
 	// name is how messages, metrics and events name this authority.
 	// +required
@@ -92,6 +93,7 @@ type HashAlgorithm string
 
 // KeyAuthority is a public key, or the certificate that holds it.
 // +kubebuilder:validation:XValidation:rule="has(self.data) != has(self.secretRef)",message="exactly one of data, secretRef must be set"
+// +kubebuilder:pruning:PreserveUnknownFields
 type KeyAuthority struct {
 	// data is the public key in PEM form (PKIX, "BEGIN PUBLIC KEY"), or one
 	// certificate ("BEGIN CERTIFICATE"), of which only the key counts: neither who
@@ -126,6 +128,7 @@ const (
 
 // StaticAuthority answers without looking at the image.
 // +kubebuilder:validation:XValidation:rule="self.action == 'fail' || !has(self.message)",fieldPath=".message",message="message is shown only when action is fail"
+// +kubebuilder:pruning:PreserveUnknownFields
 type StaticAuthority struct {
 	// action is pass (accept every image) or fail (accept none).
 	// +required

@@ -29,6 +29,7 @@ const (
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:pruning:PreserveUnknownFields
 type ClusterImagePolicy struct {
 	metav1.TypeMeta `json:",inline"`
 
@@ -48,6 +49,7 @@ type ClusterImagePolicy struct {
 
 // ClusterImagePolicySpec is what the cluster's owner writes.
 // +kubebuilder:validation:XValidation:rule="!has(self.threshold) || self.threshold <= size(self.authorities)",fieldPath=".threshold",message="threshold must not be larger than the number of authorities"
+// +kubebuilder:pruning:PreserveUnknownFields
 type ClusterImagePolicySpec struct {
 	// mode says what happens to an image that the policy does not accept:
 	// enforce refuses the object, warn admits it with a warning, audit admits
@@ -101,6 +103,7 @@ type ClusterImagePolicySpec struct {
 }
 
 // ImagePattern selects images by name.
+// +kubebuilder:pruning:PreserveUnknownFields
 type ImagePattern struct {
 	// glob is compared with the whole repository, repository:tag or
 	// repository@digest. `*` stays within one path segment, `**` does not;

@@ -14,6 +14,7 @@ import (
 // +kubebuilder:validation:XValidation:rule="!has(self.logRefs) || !(has(self.url) || has(self.trustRootRef))",message="logRefs excludes url and trustRootRef"
 // +kubebuilder:validation:XValidation:rule="!has(self.insecureIgnoreTlog) || !self.insecureIgnoreTlog || !(has(self.logRefs) || has(self.url) || has(self.trustRootRef) || has(self.threshold))",message="insecureIgnoreTlog excludes logRefs, url, trustRootRef and threshold"
 // +kubebuilder:validation:XValidation:rule="!has(self.threshold) || self.threshold <= (has(self.logRefs) ? size(self.logRefs) : (has(self.trustRootRef) ? 8 : 1))",fieldPath=".threshold",message="threshold must not be larger than the number of logs"
+// +kubebuilder:pruning:PreserveUnknownFields
 type CTLog struct {
 	// logRefs names TransparencyLog objects. It defaults to the logs that url and
 	// trustRootRef say, and without these to the default TransparencyLog.

@@ -9,9 +9,10 @@
 // What it cannot say is in package validation, which the policy webhook and
 // `countersign policy lint` share.
 //
-// The API server prunes unknown fields. A misspelt field is refused only where
-// the client asks for it: kubectl does by default (fieldValidation=Strict), and
-// so should every other client.
+// Objects keep unknown fields (+kubebuilder:pruning:PreserveUnknownFields), for the
+// policy webhook to refuse. The API server would drop a misspelt requirement, and
+// refuse it only where the client asks for that (fieldValidation=Strict), as
+// kubectl does and many others do not.
 //
 // +kubebuilder:object:generate=true
 // +groupName=policy.countersign.dev

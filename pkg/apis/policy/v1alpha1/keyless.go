@@ -5,6 +5,7 @@ package v1alpha1
 
 // KeylessAuthority is whoever holds a certificate with one of the identities,
 // issued by an authority of a TrustRoot.
+// +kubebuilder:pruning:PreserveUnknownFields
 type KeylessAuthority struct {
 	// trustRootRef names the TrustRoot whose certificate authorities and
 	// certificate transparency logs count. There is no default.
@@ -37,6 +38,7 @@ func (k *KeylessAuthority) SCTIgnored() bool {
 // must match the whole text: they are anchored at both ends by countersign.
 // +kubebuilder:validation:XValidation:rule="has(self.issuer) != has(self.issuerRegExp)",message="exactly one of issuer, issuerRegExp must be set"
 // +kubebuilder:validation:XValidation:rule="has(self.subject) != has(self.subjectRegExp)",message="exactly one of subject, subjectRegExp must be set"
+// +kubebuilder:pruning:PreserveUnknownFields
 type Identity struct {
 	// issuer is the URL of the OpenID Connect issuer that vouched for the
 	// subject, as it is in the certificate.

@@ -15,6 +15,7 @@ const (
 
 // LogTLS is how the log's servers are known, and how they know countersign.
 // +kubebuilder:validation:MinProperties=1
+// +kubebuilder:pruning:PreserveUnknownFields
 type LogTLS struct {
 	// caBundle holds the certificates (PEM) of the authorities that the log's
 	// certificates may be issued by, besides those that the system trusts. It
@@ -40,6 +41,7 @@ type LogTLS struct {
 // LogAuth is what countersign says to the log to be let in.
 // +kubebuilder:validation:MinProperties=1
 // +kubebuilder:validation:XValidation:rule="has(self.basicSecretRef) != has(self.bearerSecretRef)",message="exactly one of basicSecretRef, bearerSecretRef must be set"
+// +kubebuilder:pruning:PreserveUnknownFields
 type LogAuth struct {
 	// basicSecretRef names the Secret, in countersign's own namespace, that holds a
 	// user name and a password (username and password, as in a Secret of type

@@ -5,6 +5,7 @@ package v1alpha1
 
 // RFC3161Timestamp demands a timestamp over the signature. It never takes the
 // place of the transparency log.
+// +kubebuilder:pruning:PreserveUnknownFields
 type RFC3161Timestamp struct {
 	// trustRootRef names the TrustRoot whose timestamp authorities count.
 	// +required
@@ -29,6 +30,7 @@ const (
 )
 
 // Attestation demands a signed statement about the image.
+// +kubebuilder:pruning:PreserveUnknownFields
 type Attestation struct {
 	// name is how messages name this requirement.
 	// +required

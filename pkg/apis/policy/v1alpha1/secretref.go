@@ -5,6 +5,7 @@ package v1alpha1
 
 // SecretKeyReference names one key of a Secret in countersign's own namespace.
 // A policy never reads a Secret of any other namespace.
+// +kubebuilder:pruning:PreserveUnknownFields
 type SecretKeyReference struct {
 	// name is the name of the Secret, in countersign's own namespace.
 	// +required
@@ -25,6 +26,7 @@ type SecretKeyReference struct {
 
 // SecretReference names a Secret in countersign's own namespace, whose keys are those
 // of a type of Secrets.
+// +kubebuilder:pruning:PreserveUnknownFields
 type SecretReference struct {
 	// name is the name of the Secret, in countersign's own namespace.
 	// +required

@@ -9,6 +9,7 @@ const MaxPolicySources = 8
 
 // Source is a place for signatures and attestations of images.
 // +kubebuilder:validation:MinProperties=1
+// +kubebuilder:pruning:PreserveUnknownFields
 type Source struct {
 	// oci is the repository that holds them in the place of the image's own, such
 	// as registry.corp.example/signatures: what cosign takes as COSIGN_REPOSITORY.

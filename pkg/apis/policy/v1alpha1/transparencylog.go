@@ -32,6 +32,7 @@ const LogTypeRekorV1 LogType = "rekor-v1"
 // +kubebuilder:printcolumn:name="Witnessed",type=string,JSONPath=`.status.conditions[?(@.type=="Witnessed")].status`,priority=1
 // +kubebuilder:printcolumn:name="Default",type=boolean,JSONPath=`.spec.default`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:pruning:PreserveUnknownFields
 type TransparencyLog struct {
 	metav1.TypeMeta `json:",inline"`
 
@@ -52,6 +53,7 @@ type TransparencyLog struct {
 // TransparencyLogSpec is what the cluster's owner writes.
 // +kubebuilder:validation:XValidation:rule="!has(self.shards) || self.type == 'rekor-v1'",fieldPath=".shards",message="only a rekor-v1 log has shards"
 // +kubebuilder:validation:XValidation:rule="!has(self.pin) || self.type != 'rekor-v1' || (has(self.shards) && size(self.shards) == 1 && !has(self.shards[0].pin))",fieldPath=".pin",message="the pin of a rekor-v1 log is of one tree: name that one in shards, or pin each tree there"
+// +kubebuilder:pruning:PreserveUnknownFields
 type TransparencyLogSpec struct {
 	// type is the protocol that the log speaks. It cannot be changed.
 	// +required
@@ -181,6 +183,7 @@ func (s *TransparencyLogSpec) IsDefault() bool { return s.Default != nil && *s.D
 // LogPublicKey is the log's public key.
 // +kubebuilder:validation:MinProperties=1
 // +kubebuilder:validation:XValidation:rule="has(self.data) != has(self.secretRef)",message="exactly one of data, secretRef must be set"
+// +kubebuilder:pruning:PreserveUnknownFields
 type LogPublicKey struct {
 	// data is the public key in PEM form (PKIX, "BEGIN PUBLIC KEY").
 	// +optional

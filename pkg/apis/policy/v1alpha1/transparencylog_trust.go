@@ -4,6 +4,7 @@
 package v1alpha1
 
 // LogShard is a tree of a Rekor v1 log that counts.
+// +kubebuilder:pruning:PreserveUnknownFields
 type LogShard struct {
 	// treeID is the decimal number at the end of the first line of the tree's
 	// checkpoints, as text: it is larger than some programs' numbers.
@@ -21,6 +22,7 @@ type LogShard struct {
 
 // LogPin is a checkpoint that is known from somewhere else than the log. Nothing is
 // believed of a log that cannot show that it is of one history with it.
+// +kubebuilder:pruning:PreserveUnknownFields
 type LogPin struct {
 	// size is the number of entries.
 	// +required

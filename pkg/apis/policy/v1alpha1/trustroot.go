@@ -23,6 +23,7 @@ import (
 // +kubebuilder:printcolumn:name="TSAs",type=integer,JSONPath=`.status.timestampAuthorities`,priority=1
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:pruning:PreserveUnknownFields
 type TrustRoot struct {
 	metav1.TypeMeta `json:",inline"`
 
@@ -43,6 +44,7 @@ type TrustRoot struct {
 // TrustRootSpec is what the cluster's owner writes.
 // +kubebuilder:validation:MinProperties=1
 // +kubebuilder:validation:XValidation:rule="[has(self.sigstoreKeys), has(self.remote), has(self.repository), has(self.trustedRoot)].filter(x, x).size() == 1",message="exactly one of sigstoreKeys, remote, repository, trustedRoot must be set"
+// +kubebuilder:pruning:PreserveUnknownFields
 type TrustRootSpec struct {
 	// sigstoreKeys lists certificates and keys one by one.
 	// +optional
@@ -66,6 +68,7 @@ type TrustRootSpec struct {
 
 // RemoteRepository is a TUF repository and the root that one begins to trust it
 // with (The Update Framework specification, section 5.2).
+// +kubebuilder:pruning:PreserveUnknownFields
 type RemoteRepository struct {
 	// root is the TUF root.json that is trusted to begin with: JSON, or base64
 	// of it. Later roots must be signed by it.
@@ -121,6 +124,7 @@ func (r *RemoteRepository) Interval() time.Duration {
 
 // EmbeddedRepository is a copy of a TUF repository. It must be replaced before
 // its metadata expires, see status.expiry.
+// +kubebuilder:pruning:PreserveUnknownFields
 type EmbeddedRepository struct {
 	// root is the TUF root.json that is trusted to begin with: JSON, or base64
 	// of it.
@@ -158,6 +162,7 @@ type EmbeddedRepository struct {
 // TrustedRootText is where the text of a trusted_root.json is.
 // +kubebuilder:validation:MinProperties=1
 // +kubebuilder:validation:XValidation:rule="has(self.data) != has(self.configMapRef)",message="exactly one of data, configMapRef must be set"
+// +kubebuilder:pruning:PreserveUnknownFields
 type TrustedRootText struct {
 	// data is the text itself.
 	// +optional
@@ -173,6 +178,7 @@ type TrustedRootText struct {
 
 // ConfigMapKeyReference names one key of a ConfigMap in countersign's own
 // namespace.
+// +kubebuilder:pruning:PreserveUnknownFields
 type ConfigMapKeyReference struct {
 	// name is the name of the ConfigMap, in countersign's own namespace.
 	// +required

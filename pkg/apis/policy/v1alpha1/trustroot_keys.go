@@ -7,6 +7,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // SigstoreKeys lists the certificates and keys of one sigstore instance.
 // +kubebuilder:validation:MinProperties=1
+// +kubebuilder:pruning:PreserveUnknownFields
 type SigstoreKeys struct {
 	// certificateAuthorities issue the certificates that signatures are made
 	// with, such as Fulcio. It defaults to none.
@@ -44,6 +45,7 @@ type SigstoreKeys struct {
 }
 
 // CertificateAuthority is an authority by its certificate chain.
+// +kubebuilder:pruning:PreserveUnknownFields
 type CertificateAuthority struct {
 	// subject is what the root certificate's subject must be. It defaults to
 	// whatever it is.
@@ -72,6 +74,7 @@ type CertificateAuthority struct {
 
 // DistinguishedName is the part of an X.501 name that tells authorities apart.
 // +kubebuilder:validation:MinProperties=1
+// +kubebuilder:pruning:PreserveUnknownFields
 type DistinguishedName struct {
 	// organization is the first O of the name. It defaults to whatever it is.
 	// +optional
@@ -91,6 +94,7 @@ type DistinguishedName struct {
 type MerkleHash string
 
 // TransparencyLogInstance is a log by its key.
+// +kubebuilder:pruning:PreserveUnknownFields
 type TransparencyLogInstance struct {
 	// baseURL is where the log is. A certificate transparency log is never
 	// asked; the host name of a transparency log's URL is its origin, as in
@@ -121,6 +125,7 @@ type TransparencyLogInstance struct {
 // Validity is a span of time.
 // +kubebuilder:validation:MinProperties=1
 // +kubebuilder:validation:XValidation:rule="!has(self.notBefore) || !has(self.notAfter) || self.notBefore < self.notAfter",message="notBefore must be before notAfter"
+// +kubebuilder:pruning:PreserveUnknownFields
 type Validity struct {
 	// notBefore is the first moment. It defaults to no bound.
 	// +optional

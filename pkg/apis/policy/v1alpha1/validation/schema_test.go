@@ -187,3 +187,26 @@ func checkSample(t *testing.T, text []byte) {
 		t.Error(errs.ToAggregate())
 	}
 }
+
+// TestUnknownFieldsReachTheWebhook: what the schema prunes nobody can refuse, and a
+// requirement that is misspelt would be no requirement.
+func TestUnknownFieldsReachTheWebhook(t *testing.T) {
+	var walk func(at *field.Path, s schema)
+	walk = func(at *field.Path, s schema) {
+		if len(s.Properties) > 0 && (s.XPreserveUnknownFields == nil || !*s.XPreserveUnknownFields) {
+			t.Errorf("%s: its type needs +kubebuilder:pruning:PreserveUnknownFields", at)
+		}
+		for name, property := range s.Properties {
+			walk(at.Child(name), property)
+		}
+		if s.Items != nil {
+			walk(at.Key("*"), *s.Items.Schema)
+		}
+		if s.AdditionalProperties != nil && s.AdditionalProperties.Schema != nil {
+			walk(at.Key("*"), *s.AdditionalProperties.Schema)
+		}
+	}
+	for _, resource := range []string{"clusterimagepolicies", "transparencylogs", "trustroots"} {
+		walk(field.NewPath(resource, "spec"), specSchema(t, resource))
+	}
+}
