@@ -221,24 +221,22 @@ func (s *suite) root() verifytest.BundleJSON {
 func (m minted) args(t *testing.T, byDigest bool) []string {
 	t.Helper()
 	dir := t.TempDir()
-	write := func(name, text string) string {
+	file := func(name, text string) string {
 		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		write(t, path, text)
 		return path
 	}
 	bundle := m.text
 	if bundle == "" {
 		bundle = string(m.bundle.Verify().JSON)
 	}
-	args := []string{"verify-bundle", "--bundle", write("bundle.sigstore.json", bundle)}
+	args := []string{"verify-bundle", "--bundle", file("bundle.sigstore.json", bundle)}
 	if m.key != "" {
-		args = append(args, "--key", write("key.pub", m.key))
+		args = append(args, "--key", file("key.pub", m.key))
 	} else {
 		args = append(args, "--certificate-identity", m.identity, "--certificate-oidc-issuer", m.issuer)
 	}
-	args = append(args, "--trusted-root", write("trusted_root.json", string(m.root.Verify().JSON)))
+	args = append(args, "--trusted-root", file("trusted_root.json", string(m.root.Verify().JSON)))
 	content := m.artifact
 	if content == "" {
 		content = suiteContent
@@ -246,7 +244,14 @@ func (m minted) args(t *testing.T, byDigest bool) []string {
 	if byDigest {
 		return append(args, fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(content))))
 	}
-	return append(args, write("artifact", content))
+	return append(args, file("artifact", content))
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func decoded(text string) []byte {

@@ -115,10 +115,19 @@ func verifyAttested(c *candidate, key Key, artifact Artifact) error {
 	if s.kind != statementType && s.kind != statementTypeV01 {
 		return reject(SignatureInvalid, "the statement's type is %.100q, want %q", s.kind, statementType)
 	}
-	if !slices.Contains(s.subjects, hex.EncodeToString(artifact.SHA256[:])) {
-		return reject(SignatureInvalid, "the statement is about another artifact: it names %.300q", s.subjects)
+	if slices.Contains(s.subjects, hex.EncodeToString(artifact.SHA256[:])) {
+		return nil
 	}
-	return nil
+	if artifact.Content != nil && len(s.sha512) > 0 {
+		digest, err := artifact.digest(crypto.SHA512)
+		if err != nil {
+			return err
+		}
+		if slices.Contains(s.sha512, hex.EncodeToString(digest)) {
+			return nil
+		}
+	}
+	return reject(SignatureInvalid, "the statement is about another artifact: it names %.300q", slices.Concat(s.subjects, s.sha512))
 }
 
 // verifyMessage verifies a message signature over artifact. The digest in the

@@ -61,6 +61,14 @@ func (w *world) attested(predicateType string, content []byte) verifytest.Bundle
 	return b
 }
 
+// about512 is an attestation that names its artifact as npm does.
+func (w *world) about512(content []byte) verifytest.BundleJSON {
+	digest := sha512.Sum512(content)
+	statement := verifytest.StatementOf(verifytest.StatementType, "https://slsa.dev/provenance/v1", "sha512:"+hex.EncodeToString(digest[:]))
+	b, _ := w.bundleOf(w.signer.Envelope(verifytest.PayloadType, statement))
+	return b
+}
+
 // stated is an attestation whose statement is of another type.
 func (w *world) stated(kind string, content []byte) verifytest.BundleJSON {
 	digest := sha256.Sum256(content)
@@ -80,15 +88,18 @@ func TestVerifyArtifact(t *testing.T) {
 		change   func(*testing.T, *world, *verify.Authority)
 		want     verify.Reason
 	}{
-		"a signature over the artifact":      {bundle: signed, artifact: artifactOf(releaseNotes), want: verified},
-		"a signature over its digest":        {bundle: signed, artifact: onlyDigest, want: verified},
-		"an attestation about the artifact":  {bundle: func(w *world) verifytest.BundleJSON { return w.attested(provenance, releaseNotes) }, artifact: artifactOf(releaseNotes), want: verified},
-		"an attestation about its digest":    {bundle: func(w *world) verifytest.BundleJSON { return w.attested(provenance, releaseNotes) }, artifact: onlyDigest, want: verified},
-		"another artifact":                   {bundle: signed, artifact: artifactOf([]byte("another")), want: verify.SignatureInvalid},
-		"another artifact under this digest": {bundle: signed, artifact: verify.Artifact{SHA256: digest, Content: bytes.NewReader([]byte("another"))}, want: verify.SignatureInvalid},
-		"an attestation about another":       {bundle: func(w *world) verifytest.BundleJSON { return w.attested(provenance, []byte("another")) }, artifact: artifactOf(releaseNotes), want: verify.SignatureInvalid},
-		"a statement of an unknown type":     {bundle: func(w *world) verifytest.BundleJSON { return w.stated("https://in-toto.io/Statement/v2", releaseNotes) }, artifact: artifactOf(releaseNotes), want: verify.SignatureInvalid},
-		"a statement of no type":             {bundle: func(w *world) verifytest.BundleJSON { return w.stated("", releaseNotes) }, artifact: onlyDigest, want: verify.SignatureInvalid},
+		"a signature over the artifact":           {bundle: signed, artifact: artifactOf(releaseNotes), want: verified},
+		"a signature over its digest":             {bundle: signed, artifact: onlyDigest, want: verified},
+		"an attestation about the artifact":       {bundle: func(w *world) verifytest.BundleJSON { return w.attested(provenance, releaseNotes) }, artifact: artifactOf(releaseNotes), want: verified},
+		"an attestation about its digest":         {bundle: func(w *world) verifytest.BundleJSON { return w.attested(provenance, releaseNotes) }, artifact: onlyDigest, want: verified},
+		"another artifact":                        {bundle: signed, artifact: artifactOf([]byte("another")), want: verify.SignatureInvalid},
+		"another artifact under this digest":      {bundle: signed, artifact: verify.Artifact{SHA256: digest, Content: bytes.NewReader([]byte("another"))}, want: verify.SignatureInvalid},
+		"an attestation about another":            {bundle: func(w *world) verifytest.BundleJSON { return w.attested(provenance, []byte("another")) }, artifact: artifactOf(releaseNotes), want: verify.SignatureInvalid},
+		"an attestation about its SHA-512 digest": {bundle: func(w *world) verifytest.BundleJSON { return w.about512(releaseNotes) }, artifact: artifactOf(releaseNotes), want: verified},
+		"an attestation about another's SHA-512":  {bundle: func(w *world) verifytest.BundleJSON { return w.about512([]byte("another")) }, artifact: artifactOf(releaseNotes), want: verify.SignatureInvalid},
+		"a SHA-512 digest that nobody can know":   {bundle: func(w *world) verifytest.BundleJSON { return w.about512(releaseNotes) }, artifact: onlyDigest, want: verify.SignatureInvalid},
+		"a statement of an unknown type":          {bundle: func(w *world) verifytest.BundleJSON { return w.stated("https://in-toto.io/Statement/v2", releaseNotes) }, artifact: artifactOf(releaseNotes), want: verify.SignatureInvalid},
+		"a statement of no type":                  {bundle: func(w *world) verifytest.BundleJSON { return w.stated("", releaseNotes) }, artifact: onlyDigest, want: verify.SignatureInvalid},
 		"a statement of the older type": {bundle: func(w *world) verifytest.BundleJSON {
 			return w.stated("https://in-toto.io/Statement/v0.1", releaseNotes)
 		}, artifact: onlyDigest, want: verified},

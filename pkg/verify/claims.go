@@ -129,7 +129,8 @@ func checkSimpleSigning(payload []byte, digest string) error {
 // statement is what is read of a verified in-toto statement.
 type statement struct {
 	kind, predicateType string
-	subjects            []string // sha256 digests, in hexadecimal
+	subjects            []string // SHA-256 digests, in hexadecimal
+	sha512              []string // the same in SHA-512, by which npm names packages
 }
 
 // verifyStatement verifies the envelope's signature and returns its statement.
@@ -143,6 +144,9 @@ func verifyStatement(c *candidate, key Key) (statement, error) {
 	s := statement{kind: result.Statement.GetType(), predicateType: result.Statement.GetPredicateType()}
 	for _, subject := range result.Statement.GetSubject() {
 		s.subjects = append(s.subjects, subject.GetDigest()[digestAlgorithm])
+		if digest := subject.GetDigest()["sha512"]; digest != "" {
+			s.sha512 = append(s.sha512, digest)
+		}
 	}
 	return s, nil
 }

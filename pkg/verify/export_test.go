@@ -4,11 +4,13 @@
 package verify
 
 import (
+	"context"
 	"errors"
 	"regexp"
 	"time"
 
 	"github.com/sigstore/sigstore-go/pkg/root"
+	"github.com/sigstore/sigstore-go/pkg/verify"
 
 	"github.com/countersign-dev/countersign/pkg/tlog"
 )
@@ -84,6 +86,30 @@ func CertificateGood(a *Authority, s Signature) error {
 // StampedBy returns when authorities of a trust root saw a signature.
 func StampedBy(stamp, signature []byte, trusted root.TrustedMaterial) []time.Time {
 	return stampedBy(&candidate{signature: signature, timestamps: [][]byte{stamp}}, trusted)
+}
+
+// VerifyWhateverItIsAbout is VerifyArtifact of an artifact that nobody has any more: all
+// but what the signature is about.
+func (a *Authority) VerifyWhateverItIsAbout(ctx context.Context, b Bundle) Verdict {
+	c, err := parseBundle(b.JSON)
+	if err != nil {
+		return verdictOf(err)
+	}
+	c.dropUnproven()
+	keys, err := a.signers(c)
+	if err != nil {
+		return verdictOf(err)
+	}
+	key := keys[0]
+	if c.payload != nil {
+		_, err = verifyStatement(c, key)
+	} else {
+		_, err = runVerifier(c, key, verify.WithArtifactDigest(digestAlgorithm, c.messageDigest(key.hash)))
+	}
+	if err != nil {
+		return verdictOf(err)
+	}
+	return a.verifyEvidence(ctx, c, key)
 }
 
 // PartsOf returns the decoded signature, what was signed, and the certificate.
