@@ -83,8 +83,8 @@ func policyConditions(problems []policy.Problem, lying []string) []metav1.Condit
 // logConditions says what the outcome of a poll means, and the log's freshness after
 // it. What a poll cannot tell is left as it was: a log that does not answer is not
 // caught lying.
-func logConditions(checkpoint tlog.Checkpoint, err error, known tlog.Freshness, now time.Time) []metav1.Condition {
-	conditions, fresh := pollConditions(checkpoint, err), freshCondition(err, known, now)
+func logConditions(polled tlog.Polled, err error, known tlog.Freshness, now time.Time) []metav1.Condition {
+	conditions, fresh := pollConditions(polled, err), freshCondition(err, known, now)
 	if fresh.Status == metav1.ConditionFalse && err == nil {
 		// It answers, and shows less than it did.
 		conditions[0] = fails(v1alpha1.ConditionReady, fresh.Reason, fresh.Message)
@@ -112,14 +112,14 @@ func freshCondition(err error, known tlog.Freshness, now time.Time) metav1.Condi
 }
 
 // pollConditions are Ready, which comes first, and what else a poll can tell.
-func pollConditions(checkpoint tlog.Checkpoint, err error) []metav1.Condition {
+func pollConditions(polled tlog.Polled, err error) []metav1.Condition {
 	switch {
 	case err == nil:
 		return append([]metav1.Condition{
 			holds(v1alpha1.ConditionReady, "the log answers, and everything it said so far can be true"),
-			holds(v1alpha1.ConditionReachable, "the log answered the last poll"),
-			holds(v1alpha1.ConditionConsistent, fmt.Sprintf("tree %q is one append-only history", checkpoint.Origin())),
-		}, witnessed(checkpoint)...)
+			holds(v1alpha1.ConditionReachable, answered(polled.Silent)),
+			holds(v1alpha1.ConditionConsistent, fmt.Sprintf("tree %q is one append-only history", polled.Origin())),
+		}, witnessed(polled.Checkpoint)...)
 	case errors.Is(err, tlog.ErrInconsistent):
 		return caught(v1alpha1.ReasonLogInconsistent, err)
 	case errors.Is(err, tlog.ErrKeyValidity):
@@ -137,6 +137,18 @@ func pollConditions(checkpoint tlog.Checkpoint, err error) []metav1.Condition {
 			fails(v1alpha1.ConditionReachable, v1alpha1.ReasonUnavailable, err.Error()),
 		}
 	}
+}
+
+// answered says who answered a poll. One replica that does is enough.
+func answered(silent []error) string {
+	text := "the log answered the last poll"
+	for i, err := range silent {
+		if i == 0 {
+			text += fmt.Sprintf(", and %d of its replicas did not", len(silent))
+		}
+		text += fmt.Sprintf("; %v", err)
+	}
+	return text
 }
 
 // withInsecure adds to the condition Ready of a log what its spec leaves out.

@@ -80,3 +80,20 @@ func TestALogOfWhichAnyCertificateIsAcceptedSaysSo(t *testing.T) {
 		t.Errorf("Ready says %q", ready.Message)
 	}
 }
+
+// TestAReplicaThatIsSilentShowsInTheStatus, and the log is used as before.
+func TestAReplicaThatIsSilentShowsInTheStatus(t *testing.T) {
+	w := watch(t, 3)
+	obj := w.replica.log("corp")
+	obj.Generation++
+	obj.Spec.URLs = []string{"http://127.0.0.1:1", w.server.URL}
+	if err := w.client.Update(t.Context(), obj); err != nil {
+		t.Fatal(err)
+	}
+	w.load()
+	w.expect("with one replica that is down", good, "Reachable")
+	reachable := meta.FindStatusCondition(w.replica.log("corp").Status.Conditions, v1alpha1.ConditionReachable)
+	if !strings.Contains(reachable.Message, "1 of its replicas did not") || !strings.Contains(reachable.Message, "http://127.0.0.1:1") {
+		t.Errorf("Reachable says %q", reachable.Message)
+	}
+}

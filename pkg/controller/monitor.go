@@ -74,14 +74,14 @@ func (m *monitor) Reconcile(ctx context.Context, request reconcile.Request) (rec
 	if !m.logs.IsCurrent(&obj) {
 		return reconcile.Result{RequeueAfter: notLoadedDelay}, nil
 	}
-	checkpoint, err := m.poll(ctx, obj.Name)
+	polled, err := m.poll(ctx, obj.Name)
 	// The poll stored a checkpoint or evidence: what was read before is old.
 	if readErr := m.client.Get(ctx, request.NamespacedName, &obj); readErr != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(readErr)
 	}
 	known := m.freshness(ctx, &obj)
-	m.measure(&obj, checkpoint, err, known)
-	turned, patchErr := m.write(ctx, &obj, withInsecure(&obj.Spec, logConditions(checkpoint, err, known, m.now())))
+	m.measure(&obj, polled.Checkpoint, err, known)
+	turned, patchErr := m.write(ctx, &obj, withInsecure(&obj.Spec, logConditions(polled, err, known, m.now())))
 	if apierrors.IsConflict(patchErr) {
 		return reconcile.Result{RequeueAfter: conflictDelay}, nil
 	}
@@ -93,10 +93,10 @@ func (m *monitor) Reconcile(ctx context.Context, request reconcile.Request) (rec
 }
 
 // poll asks the log for its latest checkpoint, and holds it against its history.
-func (m *monitor) poll(ctx context.Context, log string) (tlog.Checkpoint, error) {
+func (m *monitor) poll(ctx context.Context, log string) (tlog.Polled, error) {
 	prover, err := m.logs.Prover(log)
 	if err != nil {
-		return tlog.Checkpoint{}, err
+		return tlog.Polled{}, err
 	}
 	return prover.Poll(ctx)
 }

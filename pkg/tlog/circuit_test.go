@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -376,13 +377,13 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 // says then changes nothing.
 func TestALateAnswerReachesNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHosts(t, after(2*time.Second, answersWith(200, `{"signedTreeHead":"late"}`)), answersWith(200, `{"signedTreeHead":"first"}`))
+		h := newHosts(t, after(2*time.Second, answersWith(200, `{"hashes":["02"]}`)), answersWith(200, `{"hashes":["01"]}`))
 		endpoints := h.endpoints()
-		note, err := tlog.NewRekorV1Client(endpoints).Latest(t.Context())
+		hashes, err := tlog.NewRekorV1Client(endpoints).ConsistencyProof(t.Context(), 1, 1, 2)
 		wantErr(t, err, nil)
 		time.Sleep(5 * time.Second)
-		if string(note) != "first" {
-			t.Errorf("got %q", note)
+		if got := slices.Concat(hashes...); !slices.Equal(got, []byte{1}) {
+			t.Errorf("got %x", got)
 		}
 		if got := h.count(tlog.Answered); got != 2 {
 			t.Errorf("%d requests were answered; want 2", got)

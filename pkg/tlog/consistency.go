@@ -35,20 +35,25 @@ func (e *InconsistencyError) Unwrap() error { return ErrInconsistent }
 // a prefix of newer, and an *InconsistencyError when it is shown that it is not.
 //
 // A wrong proof is no evidence against the log: it may have been changed on its
-// way, or come from a replica that lags. It is fetched once more before the
-// verdict is ErrInconsistent, which denies but accuses nobody.
+// way, or come from a replica that lags. All replicas are asked, and once more, before
+// the verdict is ErrInconsistent, which denies but accuses nobody.
 func verifyPrefix(ctx context.Context, client consistencyProver, older, newer Checkpoint) error {
 	var failure error
 	for range 2 {
-		hashes, err := client.consistencyProof(ctx, newer.treeID, older.size, newer.size)
-		// A replica that refused may lag behind one that could not be asked.
-		if err != nil && (!errors.Is(err, errRefused) || errors.Is(err, ErrUnavailable)) {
+		var evidence *InconsistencyError
+		err := client.consistencyProof(ctx, newer.treeID, older.size, newer.size, func(hashes [][]byte) error {
+			err := checkConsistency(older, newer, hashes)
+			if errors.As(err, &evidence) {
+				return nil // whoever says it: it is proven
+			}
 			return err
+		})
+		if evidence != nil {
+			return evidence
 		}
-		if err == nil {
-			err = checkConsistency(older, newer, hashes)
-		}
-		if err == nil || errors.As(err, new(*InconsistencyError)) {
+		// A replica that refused, or whose proof is wrong, may lag behind one that
+		// could not be asked.
+		if err == nil || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrLimit) {
 			return err
 		}
 		failure = err
@@ -118,8 +123,13 @@ func showsOtherPowerOfTwo(ctx context.Context, client consistencyProver, older, 
 	if bits.OnesCount64(older.size) != 1 || older.size < minProvablePower {
 		return false
 	}
-	hashes, err := client.consistencyProof(ctx, newer.treeID, older.size-1, newer.size)
-	return err == nil && provesOtherPowerOfTwo(older, newer, hashes)
+	err := client.consistencyProof(ctx, newer.treeID, older.size-1, newer.size, func(hashes [][]byte) error {
+		if provesOtherPowerOfTwo(older, newer, hashes) {
+			return nil
+		}
+		return errors.New("consistency proof does not show another root")
+	})
+	return err == nil
 }
 
 // minProvablePower is the smallest power of two for which provesOtherPowerOfTwo works:

@@ -116,16 +116,32 @@ func (e *Endpoints) get(ctx context.Context, q question, accept func(body []byte
 			break
 		}
 	}
-	var errs replicaErrors
+	var errs []error
 	for _, r := range e.replicas {
 		if f, ok := a.failures[r]; ok {
 			errs = append(errs, f.err)
 		}
 	}
-	if len(errs) == 1 {
-		return errs[0]
+	return joined(errs)
+}
+
+// each puts q to every replica, all at a time, and returns what see makes of each
+// answer, in the order of the replicas.
+func (e *Endpoints) each(ctx context.Context, q question, see func(body []byte) ([][]byte, error)) []view {
+	views := make([]view, len(e.replicas))
+	var asked sync.WaitGroup
+	for i, r := range e.replicas {
+		asked.Go(func() {
+			alone, v := &Endpoints{replicas: []*replica{r}}, &views[i]
+			v.replica = place(r.base)
+			v.err = alone.get(ctx, q, func(body []byte) (err error) {
+				v.notes, err = see(body)
+				return err
+			})
+		})
 	}
-	return errs
+	asked.Wait()
+	return views
 }
 
 var errSlow = errors.New("no replica answered in time")

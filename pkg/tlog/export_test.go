@@ -3,7 +3,10 @@
 
 package tlog
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // What the tests, which live outside of the package because tlogtest imports it,
 // need of its inside.
@@ -47,13 +50,21 @@ func ProvesOtherPowerOfTwo(older, newer Checkpoint, hashes [][]byte) bool {
 }
 
 func (r *RekorV1Client) Entry(ctx context.Context, leaf [32]byte) (*Entry, error) {
-	return r.entry(ctx, leaf)
+	return r.entry(ctx, leaf, func(*Entry) error { return nil })
 }
 
-func (r *RekorV1Client) Latest(ctx context.Context) ([]byte, error) { return r.latest(ctx) }
+// Latest is what the first replica shows.
+func (r *RekorV1Client) Latest(ctx context.Context) ([]byte, error) {
+	v := r.views(ctx)[0]
+	return slices.Concat(v.notes...), v.err
+}
 
-func (r *RekorV1Client) ConsistencyProof(ctx context.Context, treeID int64, first, last uint64) ([][]byte, error) {
-	return r.consistencyProof(ctx, treeID, first, last)
+func (r *RekorV1Client) ConsistencyProof(ctx context.Context, treeID int64, first, last uint64) (hashes [][]byte, err error) {
+	err = r.consistencyProof(ctx, treeID, first, last, func(offered [][]byte) error {
+		hashes = offered
+		return nil
+	})
+	return hashes, err
 }
 
 // ExactBody is the claim that an entry has just this body.

@@ -76,12 +76,8 @@ func (p *Prover) showsMore(ctx context.Context, busy bool, waiting Checkpoint) (
 	if !busy || p.client == nil {
 		return Checkpoint{}, false
 	}
-	signed, err := p.client.latest(ctx)
-	if err != nil {
-		return Checkpoint{}, false
-	}
-	latest, err := p.log.VerifyCheckpoint(signed)
-	counts := err == nil && latest.origin == waiting.origin && (latest.IsWitnessed() || !p.log.isClosed())
+	latest, err := p.shown(ctx, waiting.origin)
+	counts := err == nil && (latest.IsWitnessed() || !p.log.isClosed())
 	return latest, counts && saysMore(latest, waiting)
 }
 

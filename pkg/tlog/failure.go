@@ -180,3 +180,15 @@ func (e replicaErrors) Error() string {
 }
 
 func (e replicaErrors) Unwrap() []error { return e }
+
+// joined is nil for no error, and the error itself for one.
+func joined(errs []error) error {
+	switch len(errs) {
+	case 0:
+		return nil
+	case 1:
+		return errs[0]
+	default:
+		return replicaErrors(errs)
+	}
+}

@@ -21,19 +21,6 @@ type prefix struct {
 
 func prefixOf(c Checkpoint) prefix { return prefix{origin: c.origin, size: c.size, root: c.root} }
 
-// holdEmpty accepts a log that has no entries yet, and only if it never had any.
-// There is nothing to store: an empty tree is a prefix of every tree.
-func (p *Prover) holdEmpty(ctx context.Context, empty Checkpoint) error {
-	stored, _, err := p.latest(ctx, empty.origin)
-	if err != nil {
-		return err
-	}
-	if stored != nil {
-		return fmt.Errorf("%w: %q shows an empty log, and has had entries before", ErrInconsistent, empty.origin)
-	}
-	return nil
-}
-
 // hold returns nil when checkpoint belongs to the one history that this cluster
 // has seen of the log, and stores it there if it is the largest so far.
 //
@@ -152,21 +139,27 @@ func (p *Prover) firstContact(ctx context.Context, checkpoint Checkpoint, versio
 }
 
 // shown is the checkpoint of a tree that the log itself shows now. It is not held
-// against the history yet. That the log does not list the tree is ErrInconsistent.
+// against the history yet. That no replica lists the tree is ErrInconsistent, unless
+// one did not answer: a tree may be so new that the others do not know it yet.
 func (p *Prover) shown(ctx context.Context, origin string) (Checkpoint, error) {
-	notes, err := p.client.trees(ctx)
-	if errors.Is(err, errRefused) {
-		return Checkpoint{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	if err != nil {
-		return Checkpoint{}, err
-	}
-	for _, note := range notes {
-		if shown, err := p.log.VerifyCheckpoint(note); err == nil && shown.origin == origin {
-			return shown, nil
+	var found Checkpoint
+	err := p.client.trees(ctx, func(notes [][]byte) error {
+		for _, note := range notes {
+			if shown, err := p.log.VerifyCheckpoint(note); err == nil && shown.origin == origin {
+				found = shown
+				return nil
+			}
 		}
+		return fmt.Errorf("%w: the log does not know of a tree %q", ErrInconsistent, origin)
+	})
+	switch {
+	case err == nil:
+		return found, nil
+	case errors.Is(err, ErrUnavailable):
+		return Checkpoint{}, fmt.Errorf("%w: %s", ErrUnavailable, err.Error()) // whatever the others say
+	default:
+		return Checkpoint{}, unavailable(err)
 	}
-	return Checkpoint{}, fmt.Errorf("%w: the log does not know of a tree %q", ErrInconsistent, origin)
 }
 
 // latest is History.Latest. What this Prover remembers was shown by a log that was

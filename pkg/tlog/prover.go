@@ -6,7 +6,6 @@ package tlog
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -227,39 +226,19 @@ func (p *Prover) fetch(ctx context.Context, leaf [32]byte) (*Entry, error) {
 		return nil, fmt.Errorf("%w: the signature carries no inclusion proof, and there is no log to ask", ErrUnavailable)
 	}
 	return join(ctx, &p.flights, "entry "+string(leaf[:]), func(ctx context.Context) (*Entry, error) {
-		return p.client.entry(ctx, leaf)
+		return p.client.entry(ctx, leaf, func(fetched *Entry) error { return p.checkAnswer(leaf, fetched) })
 	})
 }
 
-// Poll fetches the log's latest checkpoint, verifies it, holds it against the
-// history and, if it is larger, stores it. The log counts as verified now, unless
-// it shows less than what is stored.
-func (p *Prover) Poll(ctx context.Context) (Checkpoint, error) {
-	if p.client == nil {
-		return Checkpoint{}, fmt.Errorf("%w: there is no log to ask", ErrUnavailable)
+// checkAnswer checks of a replica's answer what does not depend on who asks. One that
+// answers wrongly does not stand in the way of others that do not.
+func (p *Prover) checkAnswer(leaf [32]byte, fetched *Entry) error {
+	if err := fetched.checkID(p.log); err != nil {
+		return err
 	}
-	signed, err := p.client.latest(ctx)
-	if errors.Is(err, errRefused) {
-		return Checkpoint{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	if leafHash(fetched.Body) != leaf {
+		return fmt.Errorf("%w: the log answered with another body", ErrEntryMismatch)
 	}
-	if err != nil {
-		return Checkpoint{}, err
-	}
-	checkpoint, err := p.log.open(signed)
-	if err != nil {
-		return Checkpoint{}, err
-	}
-	if checkpoint.size == 0 {
-		return checkpoint, p.holdEmpty(ctx, checkpoint)
-	}
-	err = p.hold(ctx, checkpoint, false)
-	if errors.Is(err, ErrKeyValidity) {
-		// It extends what is stored, or nothing is. A key whose time is over adds
-		// nothing to the history, and does not make the log a liar either.
-		return checkpoint, nil
-	}
-	if err != nil {
-		return checkpoint, err
-	}
-	return checkpoint, historyError(p.history.Confirm(ctx, checkpoint))
+	_, err := fetched.Inclusion.verify(p.log, leaf)
+	return err
 }

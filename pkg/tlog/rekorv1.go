@@ -32,18 +32,43 @@ func NewRekorV1Client(endpoints *Endpoints) *RekorV1Client {
 // maxShards bounds the trees of one log.
 const maxShards = 64
 
+// views implements Client.
+func (r *RekorV1Client) views(ctx context.Context) []view {
+	q := logInfoQuestion()
+	q.patient = true
+	return r.endpoints.each(ctx, q, func(body []byte) ([][]byte, error) { return parseLogInfo(q, body) })
+}
+
 // trees implements Client.
-func (r *RekorV1Client) trees(ctx context.Context) ([][]byte, error) {
-	return ask(ctx, r.endpoints, OperationCheckpoint, "api/v1/log", nil, func(info logInfo) ([][]byte, error) {
-		if len(info.InactiveShards) > maxShards {
-			return nil, fmt.Errorf("%w: the log says that it has %d inactive trees", ErrLimit, len(info.InactiveShards))
+func (r *RekorV1Client) trees(ctx context.Context, accept func([][]byte) error) error {
+	q := logInfoQuestion()
+	return r.endpoints.get(ctx, q, func(body []byte) error {
+		notes, err := parseLogInfo(q, body)
+		if err != nil {
+			return err
 		}
-		notes := [][]byte{[]byte(info.SignedTreeHead)}
-		for _, shard := range info.InactiveShards {
-			notes = append(notes, []byte(shard.SignedTreeHead))
-		}
-		return notes, nil
+		return accept(notes)
 	})
+}
+
+func logInfoQuestion() question {
+	return question{operation: OperationCheckpoint, path: "api/v1/log", maxBytes: maxResponseBytes}
+}
+
+// parseLogInfo returns the notes of all trees, the active one's first.
+func parseLogInfo(q question, body []byte) ([][]byte, error) {
+	info, err := decode[logInfo](q, body)
+	if err != nil {
+		return nil, err
+	}
+	if len(info.InactiveShards) > maxShards {
+		return nil, fmt.Errorf("%w: the log says that it has %d inactive trees", ErrLimit, len(info.InactiveShards))
+	}
+	notes := [][]byte{[]byte(info.SignedTreeHead)}
+	for _, shard := range info.InactiveShards {
+		notes = append(notes, []byte(shard.SignedTreeHead))
+	}
+	return notes, nil
 }
 
 // logInfo is the answer to GET /api/v1/log.
@@ -56,37 +81,46 @@ type treeInfo struct {
 	SignedTreeHead string `json:"signedTreeHead"`
 }
 
-// latest implements Client.
-func (r *RekorV1Client) latest(ctx context.Context) ([]byte, error) {
-	notes, err := r.trees(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return notes[0], nil
-}
-
-// consistencyProof implements Client.
-func (r *RekorV1Client) consistencyProof(ctx context.Context, treeID int64, first, last uint64) ([][]byte, error) {
+// consistencyProof implements consistencyProver.
+func (r *RekorV1Client) consistencyProof(ctx context.Context, treeID int64, first, last uint64, check func([][]byte) error) error {
 	query := url.Values{
 		"firstSize": {strconv.FormatUint(first, 10)},
 		"lastSize":  {strconv.FormatUint(last, 10)},
 		"treeID":    {strconv.FormatInt(treeID, 10)},
 	}
-	// The answer's rootHash is of the latest tree, not of lastSize: it says
-	// nothing here.
-	type answer struct {
-		Hashes []string `json:"hashes"`
-	}
-	return ask(ctx, r.endpoints, OperationConsistency, "api/v1/log/proof", query, func(a answer) ([][]byte, error) {
-		return decodeHashes(a.Hashes, maxConsistencyHashes)
+	q := question{operation: OperationConsistency, path: "api/v1/log/proof", query: query, maxBytes: maxResponseBytes}
+	return r.endpoints.get(ctx, q, func(body []byte) error {
+		// The answer's rootHash is of the latest tree, not of lastSize: it says
+		// nothing here.
+		answer, err := decode[struct {
+			Hashes []string `json:"hashes"`
+		}](q, body)
+		if err != nil {
+			return err
+		}
+		hashes, err := decodeHashes(answer.Hashes, maxConsistencyHashes)
+		if err != nil {
+			return err
+		}
+		return check(hashes)
 	})
 }
 
 // entry implements Client, in whichever shard the entry is.
-func (r *RekorV1Client) entry(ctx context.Context, leaf [32]byte) (*Entry, error) {
+func (r *RekorV1Client) entry(ctx context.Context, leaf [32]byte, check func(*Entry) error) (*Entry, error) {
 	uuid := hex.EncodeToString(leaf[:])
-	entry, err := ask(ctx, r.endpoints, OperationEntry, "api/v1/log/entries/"+uuid, nil, func(a entryAnswer) (*Entry, error) {
-		return a.entry(uuid)
+	q := question{operation: OperationEntry, path: "api/v1/log/entries/" + uuid, maxBytes: maxResponseBytes}
+	var entry *Entry
+	err := r.endpoints.get(ctx, q, func(body []byte) error {
+		answer, err := decode[entryAnswer](q, body)
+		if err != nil {
+			return err
+		}
+		entry, err = answer.entry(uuid)
+		if err != nil {
+			return err
+		}
+		return check(entry)
 	})
 	if err == nil {
 		return entry, nil
@@ -158,22 +192,12 @@ func (a entryAnswer) entry(uuid string) (*Entry, error) {
 	panic("unreachable: the answer has one entry")
 }
 
-// ask returns what parse makes of the first JSON answer that it accepts.
-func ask[A, R any](ctx context.Context, endpoints *Endpoints, operation Operation, path string, query url.Values, parse func(A) (R, error)) (R, error) {
-	var result R
-	q := question{operation: operation, path: path, query: query, maxBytes: maxResponseBytes, patient: operation == OperationCheckpoint}
-	err := endpoints.get(ctx, q, func(body []byte) error {
-		var answer A // of this replica: nothing of another's half answer is in it
-		if err := json.Unmarshal(body, &answer); err != nil {
-			return fmt.Errorf("%w: GET %s: the answer is not what a Rekor v1 log says", ErrUnavailable, path)
-		}
-		parsed, err := parse(answer)
-		if err == nil {
-			result = parsed
-		}
-		return err
-	})
-	return result, err
+// decode parses the JSON answer to q.
+func decode[T any](q question, body []byte) (answer T, err error) {
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return answer, fmt.Errorf("%w: GET %s: the answer is not what a Rekor v1 log says", ErrUnavailable, q.path)
+	}
+	return answer, nil
 }
 
 // decodeHashes decodes at most limit hexadecimal hashes.

@@ -47,7 +47,8 @@ func (d *demanding) poll(t *testing.T, history tlog.History) (tlog.Checkpoint, e
 	if err != nil {
 		t.Fatal(err)
 	}
-	return prover.Poll(t.Context())
+	polled, err := prover.Poll(t.Context())
+	return polled.Checkpoint, err
 }
 
 // TestWhatAnObjectAsksOfItsLog: what stands in the spec reaches the prover.

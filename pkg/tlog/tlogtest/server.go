@@ -53,12 +53,23 @@ func (s *Server) Show(log *Log, size int) {
 	s.log, s.size = log, size
 }
 
-// Retire makes the server list log as an inactive shard, and serve its entries no
-// more than before.
+// Retire makes the server list log as an inactive shard, and serve what it holds.
 func (s *Server) Retire(log *Log) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.retired = append(s.retired, log)
+}
+
+// shards returns what the server shows of each of its trees, the active one first.
+func (s *Server) shards() (logs []*Log, sizes []int) {
+	active, size, _ := s.state()
+	logs, sizes = []*Log{active}, []int{size}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, log := range s.retired {
+		logs, sizes = append(logs, log), append(sizes, log.Size())
+	}
+	return logs, sizes
 }
 
 func (s *Server) inactiveShards() []map[string]any {
@@ -121,27 +132,34 @@ func (s *Server) info(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *Server) proof(w http.ResponseWriter, r *http.Request) {
-	log, size, _ := s.state()
 	first, err1 := strconv.Atoi(r.FormValue("firstSize"))
 	last, err2 := strconv.Atoi(r.FormValue("lastSize"))
-	if err1 != nil || err2 != nil || first < 1 || last > size || first > last || r.FormValue("treeID") != strconv.FormatInt(log.TreeID, 10) {
-		http.Error(w, `{"code":400}`, http.StatusBadRequest)
-		return
+	logs, sizes := s.shards()
+	for i, log := range logs {
+		if err1 == nil && err2 == nil && 1 <= first && first <= last && last <= sizes[i] && r.FormValue("treeID") == strconv.FormatInt(log.TreeID, 10) {
+			answer(w, map[string]any{"rootHash": hex.EncodeToString(log.Root(sizes[i])), "hashes": hexes(log.Consistency(first, last))})
+			return
+		}
 	}
-	answer(w, map[string]any{"rootHash": hex.EncodeToString(log.Root(size)), "hashes": hexes(log.Consistency(first, last))})
+	http.Error(w, `{"code":400}`, http.StatusBadRequest)
 }
 
 func (s *Server) entry(w http.ResponseWriter, r *http.Request) {
-	log, size, _ := s.state()
 	leaf := r.PathValue("id")
 	if len(leaf) == 80 {
 		leaf = leaf[16:]
 	}
-	index, ok := log.find(leaf)
-	if !ok || index >= size {
-		w.WriteHeader(http.StatusNotFound)
-		return
+	logs, sizes := s.shards()
+	for i, log := range logs {
+		if index, ok := log.find(leaf); ok && index < sizes[i] {
+			answerEntry(w, log, leaf, index, sizes[i])
+			return
+		}
 	}
+	w.WriteHeader(http.StatusNotFound)
+}
+
+func answerEntry(w http.ResponseWriter, log *Log, leaf string, index, size int) {
 	e := log.Entry(index, size)
 	answer(w, map[string]any{log.entryID(leaf): map[string]any{
 		"body":           base64.StdEncoding.EncodeToString(e.Body),
