@@ -21,6 +21,7 @@ const (
 	QuestionTimeout      = questionTimeout
 	Patience             = patience
 	OpenFor              = openFor
+	StalledFor           = stalledFor
 	MaxFailures          = maxFailures
 	MaxRest              = maxRest
 	FlightTimeout        = flightTimeout

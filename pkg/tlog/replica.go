@@ -22,12 +22,15 @@ const (
 	// maxRedirects bounds the redirects of one request, which never lead to
 	// another host.
 	maxRedirects = 3
-	// openFor is how long a replica that did not answer is left alone. Then one
-	// request tries it, and it is asked as before when that is answered. It is
-	// short, because a log that is back is needed at once.
-	openFor = time.Second
-	// maxFailures is how many failures in a row show that a replica is down. One is
-	// enough that nothing came before the time-out: that is what costs.
+	// openFor is how long a replica that fails is left alone. Then one request tries
+	// it, and it is asked as before when that is answered. It is so short that
+	// questions wait for it: a log that is back is needed at once.
+	openFor = 200 * time.Millisecond
+	// stalledFor is the same for a replica of which nothing came before the time-out.
+	// To try that costs, so questions do not wait.
+	stalledFor = time.Second
+	// maxFailures is how many failures in a row show that a replica is down. Of
+	// time-outs one is enough.
 	maxFailures = 5
 	// maxRest is the longest time that a replica is left alone because it asks for it.
 	maxRest = 30 * time.Second
@@ -41,10 +44,12 @@ type replica struct {
 	circuit  *gobreaker.TwoStepCircuitBreaker[struct{}]
 
 	mu sync.Mutex
-	// last is the last failure that counted against the replica.
-	last error
-	// rest is until when the replica wants to be left alone.
-	rest time.Time
+	// last is the last failure that counted against the replica, and when it was.
+	last   error
+	lastAt time.Time
+	// stalled is until when the replica is left alone because nothing came of it, and
+	// rest is until when it wants to be.
+	stalled, rest time.Time
 }
 
 func newReplica(base *url.URL, client *http.Client, observer Observer) *replica {
@@ -72,19 +77,12 @@ func newReplica(base *url.URL, client *http.Client, observer Observer) *replica 
 // ask makes one request, unless the replica is being left alone. It returns nil when
 // judge accepted the answer, and else why there is none that can be used.
 func (r *replica) ask(ctx context.Context, q question, judge func(body []byte) error) *failure {
-	if wait := r.resting(); wait > 0 {
-		return r.ended(q, 0, &failure{outcome: Skipped, again: true, wait: wait,
-			err: fmt.Errorf("%w: %s wants to be left alone for another %v", ErrUnavailable, place(r.base), wait.Round(time.Millisecond))})
+	if f := r.leftAlone(q); f != nil {
+		return r.ended(q, 0, f)
 	}
 	done, err := r.circuit.Allow()
 	if err != nil {
-		f := &failure{outcome: Skipped, err: fmt.Errorf("%w: not asked, because a moment ago: %w", ErrUnavailable, r.cause())}
-		if errors.Is(err, gobreaker.ErrTooManyRequests) {
-			f.again = true // somebody else is trying just now whether it answers again
-		} else if q.patient {
-			f.again, f.wait = true, openFor
-		}
-		return r.ended(q, 0, f)
+		return r.ended(q, 0, r.open(err))
 	}
 	begin := time.Now()
 	f := r.request(ctx, q, judge)
@@ -165,27 +163,48 @@ var errRedirect = errors.New("redirect refused")
 func (r *replica) note(f *failure) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	now := time.Now()
 	if !f.outcome.isAnswer() && !f.outcome.isNeutral() {
-		r.last = f.err
+		r.last, r.lastAt = f.err, now
 	}
-	if rest := time.Now().Add(min(f.wait, maxRest)); f.wait > 0 && rest.After(r.rest) {
+	if f.outcome == Stalled {
+		r.stalled = now.Add(stalledFor)
+	}
+	if rest := now.Add(min(f.wait, maxRest)); f.wait > 0 && rest.After(r.rest) {
 		r.rest = rest
 	}
 }
 
-// resting returns for how long the replica wants to be left alone.
-func (r *replica) resting() time.Duration {
+// leftAlone returns why q is not put to the replica now, or nil.
+func (r *replica) leftAlone(q question) *failure {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return time.Until(r.rest)
+	if wait := time.Until(r.rest); wait > 0 {
+		return &failure{outcome: Skipped, again: true, wait: wait,
+			err: fmt.Errorf("%w: %s wants to be left alone for another %v", ErrUnavailable, place(r.base), wait.Round(time.Millisecond))}
+	}
+	if wait := time.Until(r.stalled); wait > 0 {
+		return &failure{outcome: Skipped, again: q.patient, wait: wait, err: r.notAsked()}
+	}
+	return nil
+}
+
+// open is what it means that the circuit breaker refused with err: that the replica
+// failed a moment ago, or that somebody is trying just now whether it answers again.
+func (r *replica) open(err error) *failure {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f := &failure{outcome: Skipped, again: true, err: r.notAsked()}
+	if errors.Is(err, gobreaker.ErrOpenState) {
+		f.wait = max(0, time.Until(r.lastAt.Add(openFor)))
+	}
+	return f
+}
+
+// notAsked says why a replica is left alone.
+func (r *replica) notAsked() error {
+	return fmt.Errorf("%w: not asked, because a moment ago: %w", ErrUnavailable, r.last)
 }
 
 // isDown reports whether the replica is left alone because it did not answer.
 func (r *replica) isDown() bool { return r.circuit.State() != gobreaker.StateClosed }
-
-// cause is why the replica is not asked.
-func (r *replica) cause() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.last
-}
