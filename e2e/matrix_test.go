@@ -7,6 +7,7 @@ package e2e
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -146,9 +147,7 @@ func (m *matrix) object(t *testing.T, kind, name string, spec object) string {
 	for _, field := range strings.Split(podSpecPath(kind), "/")[1:] {
 		at = at[field].(object)
 	}
-	for field, value := range spec {
-		at[field] = value
-	}
+	maps.Copy(at, spec)
 	if kind != "Pod" && kind != "Job" && kind != "CronJob" {
 		at["restartPolicy"] = "Always"
 	}

@@ -218,7 +218,7 @@ func wantDigests(t *testing.T, image stack.Image) {
 
 // TestWithoutPinningPolicyDecidesAboutTags: Pods run as they are written, the audit
 // says which of them run by tag, and a policy can refuse those.
-func TestWithoutPinningPolicyDecidesAboutTags(t *testing.T) { //nolint:tparallel // it restarts what all others share
+func TestWithoutPinningPolicyDecidesAboutTags(t *testing.T) {
 	restoreCountersign(t)
 	if err := S(t).Countersign.RestartWith(t.Context(), "--pin-digests=false"); err != nil {
 		t.Fatal(err)

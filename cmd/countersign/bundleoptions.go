@@ -127,10 +127,10 @@ func (o *bundleOptions) authority(trusted files.TrustedRoot) (*verify.Authority,
 	} else {
 		a.Keyless, err = o.keyless(trusted)
 	}
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = a.Validate()
 	}
-	return a, a.Validate()
+	return a, err
 }
 
 func (o *bundleOptions) keys() ([]verify.Key, error) {

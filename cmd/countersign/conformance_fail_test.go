@@ -5,6 +5,7 @@ package main
 
 import (
 	"crypto/x509"
+	"maps"
 	"strings"
 	"time"
 
@@ -27,9 +28,7 @@ type refused struct {
 func mustFail() map[string]refused {
 	cases := map[string]refused{}
 	for _, some := range []map[string]refused{badBundles(), badEntries(), badEnvelopes(), badCheckpoints(), badTimes(), badTrust()} {
-		for name, c := range some {
-			cases[name] = c
-		}
+		maps.Copy(cases, some)
 	}
 	return cases
 }
@@ -110,9 +109,10 @@ func badEntries() map[string]refused {
 			m := s.message()
 			other := s.another(s.certified(), suiteContent)
 			ours, theirs := string(m.entry.Body), string(other.Body)
-			at := strings.Index(ours, `"publicKey"`)
+			before, _, _ := strings.Cut(ours, `"publicKey"`)
+			_, after, _ := strings.Cut(theirs, `"publicKey"`)
 			entry := *m.entry
-			entry.Body = []byte(ours[:at] + theirs[strings.Index(theirs, `"publicKey"`):])
+			entry.Body = []byte(before + `"publicKey"` + after)
 			return m.logged(&entry)
 		}, why: verify.LogEntryMismatch},
 		"inclusion-proof-corrupted-hash_fail": {mint: func(s *suite) minted {
@@ -231,8 +231,9 @@ func badCheckpoints() map[string]refused {
 
 // withHint is a note whose signature names another key.
 func withHint(note string, hint []byte) string {
-	fields := strings.Fields(note[strings.Index(note, "— "):])
-	return strings.Replace(note, fields[2], encode(append(hint, decoded(fields[2])[4:]...)), 1)
+	_, line, _ := strings.Cut(note, "— ")
+	signature := strings.Fields(line)[1]
+	return strings.Replace(note, signature, encode(append(hint, decoded(signature)[4:]...)), 1)
 }
 
 func badTimes() map[string]refused {

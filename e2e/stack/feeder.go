@@ -52,21 +52,26 @@ func (f *Feeder) Hook(w http.ResponseWriter, r *http.Request, next http.Handler)
 	if head, ok := info["signedTreeHead"].(string); ok {
 		info["signedTreeHead"] = f.cosign(r.Context(), head)
 	}
+	cosigned, err := json.Marshal(info)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(info)
+	_, _ = w.Write(cosigned)
 }
 
 // cosign returns the checkpoint with the cosignatures of the witnesses that answer.
 func (f *Feeder) cosign(ctx context.Context, signed string) string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	cosigned := signed
+	lines := []string{signed}
 	for _, w := range f.Witnesses {
 		if line, err := f.ask(ctx, w, signed); err == nil {
-			cosigned += line
+			lines = append(lines, line)
 		}
 	}
-	return cosigned
+	return strings.Join(lines, "")
 }
 
 // ask asks a witness, again when it says that it knows another size than we thought.

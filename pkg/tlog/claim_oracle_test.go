@@ -187,7 +187,7 @@ func TestClaimsOfV2AreWhatRekorTilesStores(t *testing.T) {
 
 func TestClaimsOfV2NeedANameForTheKey(t *testing.T) {
 	digest := sha256.Sum256(artifact)
-	for name, make := range map[string]func() (tlog.Claim, error){
+	for name, claim := range map[string]func() (tlog.Claim, error){
 		"hashedrekord": func() (tlog.Claim, error) {
 			return tlog.HashedRekordV2(crypto.SHA256, digest[:], []byte("s"), tlog.Verifier{DER: []byte("k")})
 		},
@@ -200,7 +200,7 @@ func TestClaimsOfV2NeedANameForTheKey(t *testing.T) {
 		"dsse": func() (tlog.Claim, error) { return tlog.DSSEV2(artifact, []byte("s"), tlog.Verifier{DER: []byte("k")}) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			claim, err := make()
+			claim, err := claim()
 			if err == nil {
 				t.Fatal("no error")
 			}

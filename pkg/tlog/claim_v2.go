@@ -6,6 +6,7 @@ package tlog
 import (
 	"crypto"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 )
 
@@ -45,7 +46,7 @@ func HashedRekordV2(hash crypto.Hash, digest, signature []byte, by Verifier) (Cl
 		return Claim{}, fmt.Errorf("a digest of %d bytes is not one of %v that a hashedrekord entry can name", len(digest), hash)
 	}
 	if by.Details == "" {
-		return Claim{}, fmt.Errorf("Rekor v2 has no name for this key with %v", hash)
+		return Claim{}, fmt.Errorf("there is no name in Rekor v2 for this key with %v", hash)
 	}
 	return Claim{forms: []form{{prefix: `{"apiVersion":"0.0.2","kind":"hashedrekord","spec":{"hashedRekordV002":{"data":{"algorithm":"` + name +
 		`","digest":"` + encoded(digest) +
@@ -57,7 +58,7 @@ func HashedRekordV2(hash crypto.Hash, digest, signature []byte, by Verifier) (Cl
 // signature was logged as a dsse 0.0.2, which servers up to rekor-tiles v2.2.1 made.
 func DSSEV2(payload, signature []byte, by Verifier) (Claim, error) {
 	if by.Details == "" {
-		return Claim{}, fmt.Errorf("Rekor v2 has no name for this key")
+		return Claim{}, errors.New("there is no name in Rekor v2 for this key")
 	}
 	payloadHash := sha256.Sum256(payload)
 	return Claim{forms: []form{{prefix: `{"apiVersion":"0.0.2","kind":"dsse","spec":{"dsseV002":{"payloadHash":{"algorithm":"SHA2_256","digest":"` + encoded(payloadHash[:]) +

@@ -107,7 +107,7 @@ func (i *Inclusion) verify(l *Log, leaf [sha256.Size]byte) (Checkpoint, error) {
 	if err != nil {
 		return Checkpoint{}, err
 	}
-	if i.TreeSize != 0 && uint64(i.TreeSize) != checkpoint.size || len(i.RootHash) > 0 && !bytes.Equal(i.RootHash, checkpoint.root[:]) {
+	if i.TreeSize < 0 || i.TreeSize > 0 && uint64(i.TreeSize) != checkpoint.size || len(i.RootHash) > 0 && !bytes.Equal(i.RootHash, checkpoint.root[:]) {
 		return Checkpoint{}, fmt.Errorf("%w: it is for another tree than that of its checkpoint, of size %d", ErrInclusionProof, checkpoint.size)
 	}
 	if len(i.Hashes) > maxProofHashes {

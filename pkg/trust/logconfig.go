@@ -76,7 +76,7 @@ func trees(spec *v1alpha1.TransparencyLogSpec) ([]tlog.Tree, error) {
 
 func pinOf(pin *v1alpha1.LogPin) (*tlog.Pin, error) {
 	if pin == nil {
-		return nil, nil
+		return nil, nil //nolint:nilnil // no pin is no pin
 	}
 	root, err := hex.DecodeString(pin.RootHash)
 	if err != nil || len(root) != 32 {

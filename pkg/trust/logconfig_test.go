@@ -61,7 +61,9 @@ func TestWhatAnObjectAsksOfItsLog(t *testing.T) {
 	shard := func(log *tlogtest.Log) v1alpha1.LogShard {
 		return v1alpha1.LogShard{TreeID: strconv.FormatInt(log.TreeID, 10)}
 	}
-	hours := func(n time.Duration) *metav1.Time { return &metav1.Time{Time: time.Now().Add(n * time.Hour)} }
+	hours := func(n int) *metav1.Time {
+		return &metav1.Time{Time: time.Now().Add(time.Duration(n) * time.Hour)}
+	}
 	for name, test := range map[string]struct {
 		edit   func(*v1alpha1.TransparencyLogSpec, *tlogtest.Log)
 		want   error

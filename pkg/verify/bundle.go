@@ -16,8 +16,8 @@ import (
 	"github.com/countersign-dev/countersign/pkg/tlog"
 )
 
-// parseBundle parses a sigstore bundle, v0.1 to v0.3.
-func parseBundle(text []byte) (*candidate, error) {
+// unmarshalBundle parses the JSON of a bundle that is not too large.
+func unmarshalBundle(text []byte) (*protobundle.Bundle, error) {
 	if len(text) > maxBundleBytes {
 		return nil, reject(LimitExceeded, "bundle is longer than %d bytes", maxBundleBytes)
 	}
@@ -27,6 +27,15 @@ func parseBundle(text []byte) (*candidate, error) {
 	message := new(protobundle.Bundle)
 	if err := protojson.Unmarshal(text, message); err != nil {
 		return nil, reject(SignatureInvalid, "the bundle does not parse")
+	}
+	return message, nil
+}
+
+// parseBundle parses a sigstore bundle, v0.1 to v0.3.
+func parseBundle(text []byte) (*candidate, error) {
+	message, err := unmarshalBundle(text)
+	if err != nil {
+		return nil, err
 	}
 	material := message.GetVerificationMaterial()
 	logged := material.GetTlogEntries()

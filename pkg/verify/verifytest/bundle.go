@@ -111,7 +111,10 @@ func (b BundleJSON) Stamped(stamps ...[]byte) BundleJSON {
 // EntryJSON is a log entry in the form of a bundle.
 func EntryJSON(e *tlog.Entry) map[string]any {
 	// A body that is no entry's has no kind either.
-	var body struct{ APIVersion, Kind string }
+	var body struct {
+		APIVersion string `json:"apiVersion"`
+		Kind       string `json:"kind"`
+	}
 	_ = json.Unmarshal(e.Body, &body)
 	entry := map[string]any{
 		"logIndex": strconv.FormatInt(e.LogIndex, 10), "integratedTime": strconv.FormatInt(e.IntegratedTime, 10),

@@ -47,7 +47,7 @@ const (
 	ReasonSecretNotFound = "SecretNotFound"
 	// ReasonCredentialInvalid: a Secret holds something else than the credentials
 	// that are wanted.
-	ReasonCredentialInvalid = "CredentialInvalid"
+	ReasonCredentialInvalid = "CredentialInvalid" //nolint:gosec // the name of a reason
 	// ReasonLogNotFound: a TransparencyLog that is named does not exist.
 	ReasonLogNotFound = "LogNotFound"
 	// ReasonLogNotReady: a TransparencyLog that is named cannot be used.

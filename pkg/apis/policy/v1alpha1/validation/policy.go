@@ -203,19 +203,7 @@ func ctlog(path *field.Path, c *v1alpha1.CTLog) field.ErrorList {
 			errs = append(errs, field.Invalid(path.Child("trustRootRef"), c.TrustRootRef, problem))
 		}
 	}
-	if len(c.LogRefs) > maxLogRefs {
-		errs = append(errs, field.TooMany(path.Child("logRefs"), len(c.LogRefs), maxLogRefs))
-	}
-	names := sets.New[string]()
-	for i, name := range c.LogRefs {
-		for _, problem := range validation.NameIsDNSSubdomain(name, false) {
-			errs = append(errs, field.Invalid(path.Child("logRefs").Index(i), name, problem))
-		}
-		if names.Has(name) {
-			errs = append(errs, field.Duplicate(path.Child("logRefs").Index(i), name))
-		}
-		names.Insert(name)
-	}
+	errs = append(errs, logNames(path.Child("logRefs"), c.LogRefs)...)
 	logs := max(1, len(c.LogRefs))
 	if c.TrustRootRef != "" {
 		logs = maxLogRefs // how many the trust root has is not known here
@@ -223,6 +211,24 @@ func ctlog(path *field.Path, c *v1alpha1.CTLog) field.ErrorList {
 	if c.Threshold < 0 || int(c.Threshold) > logs {
 		errs = append(errs, field.Invalid(path.Child("threshold"), c.Threshold,
 			fmt.Sprintf("must be between 1 and the number of logs, %d", logs)))
+	}
+	return errs
+}
+
+func logNames(path *field.Path, refs []string) field.ErrorList {
+	var errs field.ErrorList
+	if len(refs) > maxLogRefs {
+		errs = append(errs, field.TooMany(path, len(refs), maxLogRefs))
+	}
+	names := sets.New[string]()
+	for i, name := range refs {
+		for _, problem := range validation.NameIsDNSSubdomain(name, false) {
+			errs = append(errs, field.Invalid(path.Index(i), name, problem))
+		}
+		if names.Has(name) {
+			errs = append(errs, field.Duplicate(path.Index(i), name))
+		}
+		names.Insert(name)
 	}
 	return errs
 }
