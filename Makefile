@@ -36,6 +36,7 @@ test: test-unit e2e ## run all tests: unit and e2e, both with the race detector
 test-unit: ## run the unit tests with the race detector
 	@tools/system-packages.sh race
 	go test -race ./...
+	go test -tags nokms -run KMS ./cmd/countersign
 
 .PHONY: e2e
 e2e: stack-tools ## run the scenarios against the real components (RUN=regexp for some of them)
@@ -75,6 +76,7 @@ lint: ## check style, imports, generated files, go.mod and scripts
 	@tools/build.sh controller-gen golangci-lint
 	@tools/check-generated.sh
 	go vet -tags e2e ./...
+	go vet -tags nokms ./cmd/countersign
 	GOLANGCI_LINT_CACHE=$(CURDIR)/.cache/golangci-lint $(BIN)/golangci-lint run
 	@for script in tools/*.sh .ci/run; do bash -n "$$script"; done
 

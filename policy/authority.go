@@ -19,8 +19,8 @@ type authority struct {
 	fixed verify.Verdict
 	// sources are where its evidence is looked for; none is beside the image.
 	sources []registry.Source
-	// signer names the key that was compiled: a threshold counts it once.
-	signer string
+	// signers name the keys that were compiled: a threshold counts each once.
+	signers []string
 }
 
 // opinion is what an authority says over some signatures. Of an authority that has

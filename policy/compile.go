@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/sigstore/sigstore-go/pkg/root"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/countersign-dev/countersign/pkg/image"
 	"github.com/countersign-dev/countersign/pkg/tlog"
 	"github.com/countersign-dev/countersign/pkg/trust"
+	"github.com/countersign-dev/countersign/pkg/trust/kms"
 	"github.com/countersign-dev/countersign/pkg/verify"
 )
 
@@ -33,11 +35,19 @@ type Roots interface {
 	Root(name string) (root.TrustedMaterial, error)
 }
 
+// KMS knows what key services said of keys. *kms.Keys implements it.
+type KMS interface {
+	// Lookup returns what is known of the key with a URI. It asks nobody.
+	Lookup(uri string) kms.State
+}
+
 // Trust is where a policy's references lead.
 type Trust struct {
 	Logs    Logs
 	Roots   Roots
 	Secrets trust.SecretReader
+	// KMS is nil where there is none.
+	KMS KMS
 }
 
 // Part is the part of a policy that a Problem is in.
@@ -60,13 +70,28 @@ type Problem struct {
 	Err error
 }
 
+// Note is what must be known of a policy that works as it is written.
+type Note struct {
+	// Path is the field, as in Problem.
+	Path string
+	// Reason is a reason of conditions.
+	Reason string
+	// Text is a sentence.
+	Text string
+}
+
+// Notes returns what must be known of the policy's keys although they work: that a
+// key service does not answer, for instance, and what it said last is in force.
+func (p *Policy) Notes() []Note { return p.notes }
+
 // Problems returns what keeps the policy from being evaluated as it is written.
 // None: it is ready.
 func (p *Policy) Problems() []Problem { return p.problems }
 
 // Compile turns a policy into the form that is evaluated. It never fails: what
 // cannot be compiled is a Problem and fails closed. An authority with a problem
-// accepts nothing (the reason is PolicyNotReady), and the policy's other
+// accepts nothing (the reason is PolicyNotReady, or KMSUnavailable where a key service
+// does not answer), and the policy's other
 // authorities remain alternatives to it; a pattern with a problem makes the
 // policy cover every image, or exclude none.
 func Compile(ctx context.Context, obj *v1alpha1.ClusterImagePolicy, t Trust) *Policy {
@@ -149,19 +174,20 @@ func staticVerdict(s *v1alpha1.StaticAuthority) verify.Verdict {
 
 // refuseRepeatedKeys makes authorities unusable whose key is that of an earlier
 // one: a threshold asks for several signers, and a key is one, whatever it is
-// called. The policy's validation sees keys in the policy; this sees Secrets too.
+// called. The policy's validation sees keys in the policy; this sees Secrets and the
+// versions of keys in services, too.
 func (p *Policy) refuseRepeatedKeys() {
 	first := map[string]string{}
 	for i, a := range p.authorities {
-		if a.signer == "" {
-			continue
-		}
-		if earlier, repeated := first[a.signer]; repeated {
+		at := slices.IndexFunc(a.signers, func(signer string) bool { return first[signer] != "" })
+		if at >= 0 {
 			p.authorities[i] = p.unusable(a.name, PartKey, fmt.Sprintf("spec.authorities[%d].key", i),
-				fmt.Errorf("%w: authority %q has the same key, and a threshold of %d counts each key once", trust.ErrKeyInvalid, earlier, p.threshold))
+				fmt.Errorf("%w: authority %q has the same key, and a threshold of %d counts each key once", trust.ErrKeyInvalid, first[a.signers[at]], p.threshold))
 			continue
 		}
-		first[a.signer] = a.name
+		for _, signer := range a.signers {
+			first[signer] = a.name
+		}
 	}
 }
 
@@ -169,10 +195,11 @@ func (p *Policy) refuseRepeatedKeys() {
 // accepts nothing.
 func (p *Policy) unusable(name string, part Part, path string, err error) authority {
 	p.problem(part, path, err)
-	return authority{name: name, fixed: verify.Rejected{
-		Reason: verify.PolicyNotReady,
-		Detail: printable(fmt.Sprintf("%s: %v", path, err), maxDetail),
-	}}
+	detail := printable(fmt.Sprintf("%s: %v", path, err), maxDetail)
+	if errors.Is(err, kms.ErrUnavailable) {
+		return authority{name: name, fixed: verify.Unavailable{Cause: verify.KMSUnavailable, Detail: detail}}
+	}
+	return authority{name: name, fixed: verify.Rejected{Reason: verify.PolicyNotReady, Detail: detail}}
 }
 
 func (p *Policy) problem(part Part, path string, err error) {

@@ -31,7 +31,7 @@ func (p *Policy) compileVerifier(ctx context.Context, a *v1alpha1.Authority, pat
 	verifier := &verify.Authority{Name: a.Name, SkipSignature: !a.SignatureRequired()}
 	compiled := authority{name: a.Name, key: verifier}
 	steps := []func() *problemError{
-		func() *problemError { return compileKey(ctx, verifier, a.Key, path+".key", t.Secrets) },
+		func() *problemError { return p.compileKey(ctx, verifier, a.Key, path+".key", t) },
 		func() *problemError { return compileKeyless(verifier, a.Keyless, path+".keyless", t.Roots) },
 		func() *problemError { return compileLogs(verifier, a.CTLog, path+".ctlog", t.Logs) },
 		func() *problemError {
@@ -53,26 +53,10 @@ func (p *Policy) compileVerifier(ctx context.Context, a *v1alpha1.Authority, pat
 	if err := verifier.Validate(); err != nil {
 		return p.unusable(a.Name, PartLog, path+".ctlog", err)
 	}
-	if len(verifier.Keys) > 0 {
-		compiled.signer = verifier.Keys[0].String()
+	for _, key := range verifier.Keys {
+		compiled.signers = append(compiled.signers, key.String())
 	}
 	return compiled
-}
-
-func compileKey(ctx context.Context, verifier *verify.Authority, k *v1alpha1.KeyAuthority, path string, secrets trust.SecretReader) *problemError {
-	if k == nil {
-		return nil
-	}
-	pem, err := trust.PublicKeyPEM(ctx, k.Data, k.SecretRef, v1alpha1.DefaultAuthoritySecretKey, secrets)
-	if err != nil {
-		return &problemError{PartKey, path, err}
-	}
-	key, err := verify.ParseKey(trust.KeyOfCertificate(pem), string(k.HashAlgorithm))
-	if err != nil {
-		return &problemError{PartKey, path, fmt.Errorf("%w: %w", trust.ErrKeyInvalid, err)}
-	}
-	verifier.Keys = []verify.Key{key}
-	return nil
 }
 
 func compileKeyless(verifier *verify.Authority, k *v1alpha1.KeylessAuthority, path string, roots Roots) *problemError {

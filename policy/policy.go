@@ -32,6 +32,7 @@ type Policy struct {
 	// sources are all that its authorities name.
 	sources  []registry.Source
 	problems []Problem
+	notes    []Note
 }
 
 // Verifier is the verdict of one authority over the signatures that were found

@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/sigstore/sigstore/pkg/cryptoutils"
 	"github.com/spf13/cobra"
 
+	"github.com/countersign-dev/countersign/pkg/trust/kms"
 	"github.com/countersign-dev/countersign/pkg/verify"
 	"github.com/countersign-dev/countersign/policy/files"
 )
@@ -45,7 +47,7 @@ const (
 func (o *bundleOptions) register(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&o.bundle, bundleFlag, "", "the bundle (JSON)")
-	f.StringVar(&o.key, keyFlag, "", "the public key that must have signed (PEM)")
+	f.StringVar(&o.key, keyFlag, "", "the public key that must have signed (PEM), or the URI of a key in a key service")
 	f.StringVar(&o.hash, "hash-algorithm", "", "the hash that the key signs: sha256, sha384 or sha512; by default sha256, or what fits the curve of an ECDSA key")
 	f.StringVar(&o.identity.Subject, identityFlag, "", "who must have signed: the certificate's subject alternative name")
 	f.StringVar(&o.identity.SubjectRegExp, identityRegexFlag, "", "the same, as a regular expression that must match all of it")
@@ -72,7 +74,7 @@ func (o *bundleOptions) verify(ctx context.Context, subject string, stdin io.Rea
 	if err != nil {
 		return nil, err
 	}
-	authority, err := o.authority(trusted)
+	authority, err := o.authority(ctx, trusted)
 	if err != nil {
 		return nil, err
 	}
@@ -116,14 +118,14 @@ func (o *bundleOptions) trusted(ctx context.Context, stdin io.Reader) (files.Tru
 }
 
 // authority is who may sign, and which logs count.
-func (o *bundleOptions) authority(trusted files.TrustedRoot) (*verify.Authority, error) {
+func (o *bundleOptions) authority(ctx context.Context, trusted files.TrustedRoot) (*verify.Authority, error) {
 	a := &verify.Authority{Name: keyFlag, Logs: trusted.Logs}
 	if trusted.Material != nil && len(trusted.Material.TimestampingAuthorities()) > 0 {
 		a.TimestampRoot, a.TimestampIfPresent = trusted.Material, true
 	}
 	var err error
 	if o.key != "" {
-		a.Keys, err = o.keys()
+		a.Keys, err = o.keys(ctx)
 	} else {
 		a.Keyless, err = o.keyless(trusted)
 	}
@@ -133,20 +135,54 @@ func (o *bundleOptions) authority(trusted files.TrustedRoot) (*verify.Authority,
 	return a, err
 }
 
-func (o *bundleOptions) keys() ([]verify.Key, error) {
+func (o *bundleOptions) keys(ctx context.Context) ([]verify.Key, error) {
+	if uri, err := kms.ParseURI(o.key); err == nil {
+		return o.keysInService(ctx, uri)
+	}
 	text, err := readInput(o.key)
 	if err != nil {
 		return nil, err
 	}
-	hash := o.hash
-	if hash == "" {
-		hash = verify.DefaultHashAlgorithm(text)
-	}
-	key, err := verify.ParseKey(text, hash)
+	key, err := o.parseKey(text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", o.key, err)
 	}
 	return []verify.Key{key}, nil
+}
+
+// keysInService returns the versions of a key of which any may have signed.
+func (o *bundleOptions) keysInService(ctx context.Context, uri kms.URI) ([]verify.Key, error) {
+	services := kms.New(kms.Options{Providers: kmsProviders()})
+	services.Use(ctx, []string{uri.String()})
+	state := services.Lookup(uri.String())
+	if errors.Is(state.Err, kms.ErrUnavailable) {
+		return nil, exitError{code: exitUnavailable, err: fmt.Errorf("%v: %w", uri, state.Err)}
+	}
+	errs := []error{state.Err}
+	var keys []verify.Key
+	for _, version := range state.Versions {
+		text, err := cryptoutils.MarshalPublicKeyToPEM(version.Key)
+		if err == nil {
+			var key verify.Key
+			if key, err = o.parseKey(text); err == nil {
+				keys = append(keys, key)
+				continue
+			}
+		}
+		errs = append(errs, fmt.Errorf("version %s: %w", version.Name, err))
+	}
+	if len(keys) == 0 {
+		return nil, fmt.Errorf("%v: %w", uri, errors.Join(errs...))
+	}
+	return keys, nil
+}
+
+func (o *bundleOptions) parseKey(text []byte) (verify.Key, error) {
+	hash := o.hash
+	if hash == "" {
+		hash = verify.DefaultHashAlgorithm(text)
+	}
+	return verify.ParseKey(text, hash)
 }
 
 func (o *bundleOptions) keyless(trusted files.TrustedRoot) (*verify.Keyless, error) {

@@ -19,6 +19,7 @@ import (
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
 	"github.com/countersign-dev/countersign/pkg/registry"
 	"github.com/countersign-dev/countersign/pkg/trust"
+	"github.com/countersign-dev/countersign/pkg/trust/kms"
 	"github.com/countersign-dev/countersign/policy"
 	"github.com/countersign-dev/countersign/policy/files"
 )
@@ -116,7 +117,7 @@ func (o *decideOptions) fromFiles(ctx context.Context, stdin io.Reader, stderr i
 	}
 	roots := trust.RootsFromObjects(ctx, loaded.Roots, loaded.ConfigMaps)
 	logs := trust.LogsFromObjects(ctx, withOwned(loaded, roots), loaded.Secrets)
-	return compileAll(ctx, loaded.Policies, policy.Trust{Logs: logs, Roots: roots, Secrets: loaded.Secrets}, stderr), nil
+	return compileAll(ctx, loaded.Policies, policy.Trust{Logs: logs, Roots: roots, Secrets: loaded.Secrets, KMS: keysOf(ctx, loaded.Policies)}, stderr), nil
 }
 
 // withOwned returns the logs in the files, and those that a cluster would make of
@@ -158,7 +159,18 @@ func (o *decideOptions) fromCluster(ctx context.Context, stderr io.Writer) (*pol
 	secrets := trust.NewNamespaceSecrets(cluster, o.namespace)
 	index := trust.LogsFromObjects(ctx, logs.Items, secrets)
 	roots := trust.RootsFromObjects(ctx, trustRoots.Items, trust.NewNamespaceConfigMaps(cluster, o.namespace))
-	return compileAll(ctx, policies.Items, policy.Trust{Logs: index, Roots: roots, Secrets: secrets}, stderr), nil
+	return compileAll(ctx, policies.Items, policy.Trust{Logs: index, Roots: roots, Secrets: secrets, KMS: keysOf(ctx, policies.Items)}, stderr), nil
+}
+
+// keysOf asks key services for the keys that policies name, once.
+func keysOf(ctx context.Context, policies []v1alpha1.ClusterImagePolicy) *kms.Keys {
+	keys := kms.New(kms.Options{Providers: kmsProviders()})
+	var uris []string
+	for i := range policies {
+		uris = append(uris, policies[i].Spec.KMSKeys()...)
+	}
+	keys.Use(ctx, uris)
+	return keys
 }
 
 func compileAll(ctx context.Context, objects []v1alpha1.ClusterImagePolicy, t policy.Trust, stderr io.Writer) *policy.Set {

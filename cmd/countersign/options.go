@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
+	"github.com/countersign-dev/countersign/pkg/trust/kms"
 	"github.com/countersign-dev/countersign/policy"
 )
 
@@ -48,6 +49,8 @@ type serveOptions struct {
 	pinDigests         bool
 	insecureRegistries []string
 	extractors         string
+
+	kmsRefreshInterval, kmsMaxAge time.Duration
 
 	logLevel, logFormat string
 }
@@ -79,8 +82,24 @@ func (o *serveOptions) register(f *pflag.FlagSet) {
 	f.BoolVar(&o.pinDigests, "pin-digests", true, "pin the images of Pods to digests, and refuse Pods whose covered images are not")
 	registerInsecure(f, &o.insecureRegistries)
 	registerExtractors(f, &o.extractors)
+	f.DurationVar(&o.kmsRefreshInterval, "kms-refresh-interval", kms.DefaultRefreshInterval, "time after which a key service is asked again for a public key")
+	f.DurationVar(&o.kmsMaxAge, "kms-max-age", kms.DefaultMaxAge, "time for which a public key is believed while its key service does not answer")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&o.logFormat, "log-format", "json", "json or text")
+}
+
+// minKMSRefresh keeps a slip of the hand from being a burden to a key service.
+const minKMSRefresh = time.Second
+
+// keys returns the index of keys in key services that the flags ask for.
+func (o *serveOptions) keys() (*kms.Keys, error) {
+	if o.kmsRefreshInterval < minKMSRefresh {
+		return nil, fmt.Errorf("--kms-refresh-interval: %v is less than %v", o.kmsRefreshInterval, minKMSRefresh)
+	}
+	if o.kmsMaxAge < o.kmsRefreshInterval {
+		return nil, fmt.Errorf("--kms-max-age: %v is less than --kms-refresh-interval", o.kmsMaxAge)
+	}
+	return kms.New(kms.Options{Providers: kmsProviders(), RefreshInterval: o.kmsRefreshInterval, MaxAge: o.kmsMaxAge}), nil
 }
 
 // logHandler returns the handler of logs that the flags ask for.

@@ -26,6 +26,7 @@ import (
 	"github.com/countersign-dev/countersign/pkg/controller"
 	"github.com/countersign-dev/countersign/pkg/image"
 	"github.com/countersign-dev/countersign/pkg/registry"
+	"github.com/countersign-dev/countersign/pkg/trust/kms"
 	"github.com/countersign-dev/countersign/policy"
 	"github.com/countersign-dev/countersign/webhook"
 )
@@ -54,11 +55,15 @@ func newServe() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			keys, err := o.keys()
+			if err != nil {
+				return err
+			}
 			log := logr.FromSlogHandler(handler)
 			ctrl.SetLogger(log)
 			klog.SetLogger(log)
 			slog.SetDefault(slog.New(handler)) // what net/http says about handshakes
-			if err := o.serve(c.Context(), log, decisions{noMatch, extractor}); err != nil {
+			if err := o.serve(c.Context(), log, decisions{noMatch, extractor, keys}); err != nil {
 				return exitError{code: exitRejected, err: err}
 			}
 			return nil
@@ -72,6 +77,7 @@ func newServe() *cobra.Command {
 type decisions struct {
 	noMatch   policy.NoMatch
 	extractor *image.Extractor
+	keys      *kms.Keys
 }
 
 // serve runs until ctx ends and everything in flight has been answered.
@@ -84,7 +90,7 @@ func (o *serveOptions) serve(ctx context.Context, log logr.Logger, d decisions) 
 		return err
 	}
 	config := controller.NewTrust(m, o.namespace)
-	config.Policies = policy.NewSet()
+	config.Policies, config.KMS = policy.NewSet(), d.keys
 	loaded, err := controller.Setup(m, config)
 	if err != nil {
 		return err

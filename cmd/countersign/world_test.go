@@ -17,6 +17,7 @@ import (
 	"io"
 	"log"
 	"maps"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -44,6 +45,7 @@ type world struct {
 	key      *ecdsa.PrivateKey
 	other    *ecdsa.PrivateKey
 	digests  map[string]string
+	vault    *httptest.Server
 }
 
 const logHost = "rekor.corp.example"
@@ -54,6 +56,7 @@ func newWorld(tb testing.TB) *world {
 		log: tlogtest.New(logHost), key: newKey(tb), other: newKey(tb), digests: map[string]string{}}
 	w.log.Grow(5)
 	w.server = tlogtest.NewServer(w.log)
+	w.vault = httptest.NewServer(http.HandlerFunc(w.transit))
 	for _, tag := range []string{"signed", "unsigned", "unlogged", "other"} {
 		w.push(tag)
 	}
@@ -67,12 +70,28 @@ func newWorld(tb testing.TB) *world {
 func (w *world) close() {
 	w.registry.Close()
 	w.server.Close()
+	w.vault.Close()
+}
+
+// transit answers as a Vault does that holds the key "release" in two versions, of
+// which the older one has signed.
+func (w *world) transit(response http.ResponseWriter, request *http.Request) {
+	if request.URL.Path != "/v1/transit/keys/release" || request.Header.Get("X-Vault-Token") != "hvs.test" {
+		response.WriteHeader(http.StatusNotFound)
+		_, _ = response.Write([]byte(`{"errors":[]}`))
+		return
+	}
+	_, _ = response.Write([]byte(w.marshal(map[string]any{"data": map[string]any{
+		"type": "ecdsa-p256", "min_decryption_version": 1, "latest_version": 2,
+		"keys": map[string]any{"1": map[string]any{"public_key": w.publicPEM(w.key)}, "2": map[string]any{"public_key": w.publicPEM(newKey(w.tb))}},
+	}})))
 }
 
 func (w *world) host() string { return strings.TrimPrefix(w.registry.URL, "http://") }
 
 func (w *world) variables() map[string]string {
 	return map[string]string{
+		"VAULT_ADDR": w.vault.URL, "VAULT_TOKEN": "hvs.test",
 		"REGISTRY": w.host(), "DIGEST": w.digests["signed"], "UNSIGNED_DIGEST": w.digests["unsigned"],
 		"ARTIFACT_SHA256": fmt.Sprintf("%x", sha256.Sum256([]byte(artifact))),
 		"IDENTITY":        verifytest.Subject, "ISSUER": verifytest.Issuer,

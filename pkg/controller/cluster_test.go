@@ -22,6 +22,7 @@ import (
 	"github.com/countersign-dev/countersign/pkg/tlog"
 	"github.com/countersign-dev/countersign/pkg/tlog/tlogtest"
 	"github.com/countersign-dev/countersign/pkg/trust"
+	"github.com/countersign-dev/countersign/pkg/trust/kms"
 	"github.com/countersign-dev/countersign/policy"
 )
 
@@ -34,6 +35,7 @@ type replica struct {
 	config Config
 	loader *loader
 	status *policyStatus
+	vault  *vault
 }
 
 func newReplica(t *testing.T, objects ...client.Object) *replica {
@@ -57,9 +59,11 @@ func newReplica(t *testing.T, objects ...client.Object) *replica {
 			return trust.NewStatusHistory(log, c, c, c.Status())
 		}, secrets, requests.of),
 	}
+	vault := &vault{}
+	config.KMS = kms.New(kms.Options{Providers: kms.Providers{kms.HashiVault: vault}})
 	ready, loaded := &Readiness{}, make(signal, 1)
 	return &replica{
-		t: t, client: c, config: config,
+		t: t, client: c, config: config, vault: vault,
 		loader: &loader{reader: c, config: config, ready: ready, loaded: loaded},
 		status: &policyStatus{client: c, ready: ready, loaded: loaded},
 	}

@@ -51,11 +51,16 @@ func fails(condition, reason, message string) metav1.Condition {
 	return metav1.Condition{Type: condition, Status: metav1.ConditionFalse, Reason: reason, Message: message}
 }
 
-// policyConditions says what a policy's problems mean. lying holds the names of
+// policyConditions says what a policy's problems mean, and what there is to know of
+// its keys although they work. lying holds the names of
 // logs that are caught in an inconsistency and that the policy may use.
-func policyConditions(problems []policy.Problem, lying []string) []metav1.Condition {
+func policyConditions(problems []policy.Problem, notes []policy.Note, lying []string) []metav1.Condition {
 	ready := holds(v1alpha1.ConditionReady, "the policy is in force as it is written")
 	keys := holds(v1alpha1.ConditionKeysResolved, "every key was found and parses")
+	for _, note := range slices.Backward(notes) {
+		keys.Reason, keys.Message = note.Reason, fmt.Sprintf("%s: %s", note.Path, note.Text)
+		ready.Message = keys.Message
+	}
 	logs := holds(v1alpha1.ConditionLogsReady, "every log that is needed exists and can be used")
 	roots := holds(v1alpha1.ConditionTrustRootsReady, "every trust root that is needed exists and can be used")
 	if len(lying) > 0 {

@@ -38,6 +38,8 @@ type loader struct {
 	// again says that a trust root holds something else than before; refreshed
 	// is sent when trust roots have been read.
 	again, refreshed signal
+	// named is sent when it has been said which keys of services are in use.
+	named signal
 }
 
 // everything is the one request of the loader.
@@ -127,10 +129,12 @@ func (l *loader) loadPolicies(ctx context.Context) error {
 	if err := l.reader.List(ctx, &objects); err != nil {
 		return fmt.Errorf("listing ClusterImagePolicies: %w", err)
 	}
+	l.config.KMS.Use(ctx, keysOf(objects.Items))
+	l.named.send()
 	compiled := make([]*policy.Policy, 0, len(objects.Items))
 	inForce := make(map[types.UID]*policy.Policy, len(objects.Items))
 	for i := range objects.Items {
-		next := policy.Compile(ctx, &objects.Items[i], policy.Trust{Logs: l.config.Logs, Roots: l.config.Roots, Secrets: l.config.Secrets})
+		next := policy.Compile(ctx, &objects.Items[i], policy.Trust{Logs: l.config.Logs, Roots: l.config.Roots, Secrets: l.config.Secrets, KMS: l.config.KMS})
 		for _, problem := range next.Problems() {
 			ctrl.LoggerFrom(ctx).Info("A policy is not ready, and refuses what depends on it",
 				"policy", next.Name(), "field", problem.Path, "cause", problem.Err.Error())
@@ -141,4 +145,13 @@ func (l *loader) loadPolicies(ctx context.Context) error {
 	l.config.Policies.Replace(compiled)
 	l.ready.set(inForce)
 	return nil
+}
+
+// keysOf returns the URIs of the keys that policies name.
+func keysOf(policies []v1alpha1.ClusterImagePolicy) []string {
+	var uris []string
+	for i := range policies {
+		uris = append(uris, policies[i].Spec.KMSKeys()...)
+	}
+	return uris
 }

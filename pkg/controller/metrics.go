@@ -3,7 +3,11 @@
 
 package controller
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/countersign-dev/countersign/pkg/trust/kms"
+)
 
 // logMetrics is what the monitor measures, by log. The series of a log exist in
 // the replica that polls it: the leader.
@@ -80,4 +84,49 @@ func (m *rootMetrics) register(registry prometheus.Registerer) error {
 func (m *rootMetrics) forget(root string) {
 	m.expiry.DeleteLabelValues(root)
 	m.fresh.DeleteLabelValues(root)
+}
+
+// keyMetrics is what is measured of keys in key services, by URI, in every replica.
+type keyMetrics struct {
+	read  *prometheus.GaugeVec
+	fresh *prometheus.GaugeVec
+}
+
+func newKeyMetrics() *keyMetrics {
+	labels := []string{"key"}
+	return &keyMetrics{
+		read: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "countersign_kms_key_read_timestamp_seconds",
+			Help: "When a key was last read from its key service, in seconds since 1970 UTC.",
+		}, labels),
+		fresh: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "countersign_kms_key_fresh",
+			Help: "1 if what is in force of a key is what its key service said when it was asked last, and 0 if it did not answer or there is no key.",
+		}, labels),
+	}
+}
+
+func (m *keyMetrics) register(registry prometheus.Registerer) error {
+	for _, collector := range []prometheus.Collector{m.read, m.fresh} {
+		if err := registry.Register(collector); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// measure shows what is known of all keys, and nothing of those that were forgotten.
+func (m *keyMetrics) measure(states map[string]kms.State) {
+	m.read.Reset()
+	m.fresh.Reset()
+	for uri, state := range states {
+		fresh := 0.0
+		if state.Err == nil && state.Stale == nil {
+			fresh = 1
+		}
+		m.fresh.WithLabelValues(uri).Set(fresh)
+		if state.Err == nil {
+			m.read.WithLabelValues(uri).Set(float64(state.ReadAt.Unix()))
+		}
+	}
 }

@@ -69,7 +69,7 @@ func (s *policyStatus) Reconcile(ctx context.Context, request reconcile.Request)
 		return reconcile.Result{}, err
 	}
 	before := obj.DeepCopy()
-	conditions := policyConditions(inForce.Problems(), lying)
+	conditions := policyConditions(inForce.Problems(), inForce.Notes(), lying)
 	if !setConditions(&obj.Status.Conditions, obj.Generation, conditions...) {
 		return reconcile.Result{}, nil
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
 	"github.com/countersign-dev/countersign/pkg/tlog"
 	"github.com/countersign-dev/countersign/pkg/trust"
+	"github.com/countersign-dev/countersign/pkg/trust/kms"
 	"github.com/countersign-dev/countersign/policy"
 )
 
@@ -33,6 +34,8 @@ type Config struct {
 	Logs    *trust.Logs
 	Roots   *trust.Roots
 	Secrets trust.SecretReader
+	// KMS holds the keys that policies name by a URI.
+	KMS *kms.Keys
 	// requests is told of the requests to Logs.
 	requests *logRequests
 }
@@ -43,7 +46,7 @@ func Setup(m ctrl.Manager, config Config) (*Readiness, error) {
 	ready := &Readiness{}
 	loaded := make(signal, 1)
 	refreshed := make(signal, 1)
-	load := &loader{reader: m.GetClient(), config: config, ready: ready, loaded: loaded, again: make(signal, 1), refreshed: refreshed}
+	load := &loader{reader: m.GetClient(), config: config, ready: ready, loaded: loaded, again: make(signal, 1), refreshed: refreshed, named: make(signal, 1)}
 	if err := load.setup(m); err != nil {
 		return nil, fmt.Errorf("loader of policies: %w", err)
 	}
@@ -61,6 +64,13 @@ func Setup(m ctrl.Manager, config Config) (*Readiness, error) {
 	}
 	if err := roots.metrics.register(metrics.Registry); err != nil {
 		return nil, fmt.Errorf("metrics of trust roots: %w", err)
+	}
+	services := newKeyRefresher(config.KMS, load.again, load.named)
+	if err := m.Add(services); err != nil {
+		return nil, fmt.Errorf("refresher of keys in key services: %w", err)
+	}
+	if err := services.metrics.register(metrics.Registry); err != nil {
+		return nil, fmt.Errorf("metrics of keys in key services: %w", err)
 	}
 	watch := newMonitor(m.GetClient(), config.Logs, m.GetEventRecorder("countersign"))
 	if err := watch.setup(m); err != nil {

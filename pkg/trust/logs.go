@@ -18,6 +18,7 @@ import (
 
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
 	"github.com/countersign-dev/countersign/pkg/tlog"
+	"github.com/countersign-dev/countersign/pkg/trust/kms"
 )
 
 // Logs is the index of TransparencyLog objects: for each, the prover that
@@ -255,7 +256,17 @@ func ConditionReason(err error) string {
 		return v1alpha1.ReasonConfigMapNotFound
 	case errors.Is(err, ErrExpired):
 		return v1alpha1.ReasonExpired
-	case errors.Is(err, ErrMirrorUnavailable):
+	case errors.Is(err, kms.ErrNoKey):
+		return v1alpha1.ReasonKeyNotFound
+	case errors.Is(err, kms.ErrUnusable):
+		return v1alpha1.ReasonKeyInvalid
+	case errors.Is(err, kms.ErrForbidden):
+		return v1alpha1.ReasonKMSAccessDenied
+	case errors.Is(err, kms.ErrMisconfigured):
+		return v1alpha1.ReasonKMSNotConfigured
+	case errors.Is(err, kms.ErrUnsupported):
+		return v1alpha1.ReasonKMSNotSupported
+	case errors.Is(err, ErrMirrorUnavailable), errors.Is(err, kms.ErrUnavailable):
 		return v1alpha1.ReasonUnavailable
 	case errors.Is(err, ErrRepositoryInvalid):
 		return v1alpha1.ReasonRepositoryInvalid

@@ -91,8 +91,9 @@ func (a *Authority) SignatureRequired() bool { return a.RequireSignature == nil 
 // +kubebuilder:validation:Enum=sha256;sha384;sha512
 type HashAlgorithm string
 
-// KeyAuthority is a public key, or the certificate that holds it.
-// +kubebuilder:validation:XValidation:rule="has(self.data) != has(self.secretRef)",message="exactly one of data, secretRef must be set"
+// KeyAuthority is a public key, or the certificate that holds it, or a key of which a
+// key management service has the public part.
+// +kubebuilder:validation:XValidation:rule="[has(self.data), has(self.secretRef), has(self.kms)].filter(x, x).size() == 1",message="exactly one of data, secretRef, kms must be set"
 // +kubebuilder:pruning:PreserveUnknownFields
 type KeyAuthority struct {
 	// data is the public key in PEM form (PKIX, "BEGIN PUBLIC KEY"), or one
@@ -107,6 +108,17 @@ type KeyAuthority struct {
 	// the public key. Its key defaults to cosign.pub.
 	// +optional
 	SecretRef *SecretKeyReference `json:"secretRef,omitempty"`
+
+	// kms is the URI of a key in a key management service, as cosign has it:
+	// awskms://[ENDPOINT]/ID-OR-ARN-OR-ALIAS, azurekms://VAULT-HOST/KEY[/VERSION],
+	// gcpkms://projects/…/cryptoKeys/KEY[/cryptoKeyVersions/VERSION] or
+	// hashivault://KEY. Its public key is read by countersign, kept, and read again
+	// at an interval; every version that the service holds to be good verifies.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:Pattern=`^(awskms|azurekms|gcpkms|hashivault)://[^\s]+$`
+	KMS string `json:"kms,omitempty"`
 
 	// hashAlgorithm is the hash that the key signs. It defaults to sha256.
 	// +optional

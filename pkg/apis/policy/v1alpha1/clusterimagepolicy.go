@@ -102,6 +102,17 @@ type ClusterImagePolicySpec struct {
 	RequireDigest *bool `json:"requireDigest,omitempty"`
 }
 
+// KMSKeys returns the URIs of the keys that the policy's authorities name.
+func (s *ClusterImagePolicySpec) KMSKeys() []string {
+	var uris []string
+	for i := range s.Authorities {
+		if key := s.Authorities[i].Key; key != nil && key.KMS != "" {
+			uris = append(uris, key.KMS)
+		}
+	}
+	return uris
+}
+
 // ImagePattern selects images by name.
 // +kubebuilder:pruning:PreserveUnknownFields
 type ImagePattern struct {

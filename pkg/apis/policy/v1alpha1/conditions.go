@@ -10,7 +10,10 @@ const (
 	// log that is not ready cannot be used at all, was caught lying, or did not
 	// answer the last poll (what a signature carries still verifies then).
 	ConditionReady = "Ready"
-	// ConditionKeysResolved (policies): every key was found and parses.
+	// ConditionKeysResolved (policies): every key was found and parses. It is
+	// True with the reason Stale while a key service cannot be asked and what it said
+	// before is in force, until the time in the message; and with KeyInvalid when a
+	// version of a key is left out because it cannot be used.
 	ConditionKeysResolved = "KeysResolved"
 	// ConditionLogsReady (policies): every log that is named, or the default
 	// log where none is, exists and can be used.
@@ -48,6 +51,20 @@ const (
 	// ReasonCredentialInvalid: a Secret holds something else than the credentials
 	// that are wanted.
 	ReasonCredentialInvalid = "CredentialInvalid" //nolint:gosec // the name of a reason
+	// ReasonKeyNotFound: a key service says that a key does not exist, or that it is
+	// disabled.
+	ReasonKeyNotFound = "KeyNotFound"
+	// ReasonKMSAccessDenied: a key service refuses access, or there are no
+	// credentials for it.
+	ReasonKMSAccessDenied = "KMSAccessDenied"
+	// ReasonKMSNotConfigured: the process lacks what a key service needs, such as its
+	// address.
+	ReasonKMSNotConfigured = "KMSNotConfigured"
+	// ReasonKMSNotSupported: the program was built without the key service.
+	ReasonKMSNotSupported = "KMSNotSupported"
+	// ReasonStale: the condition is True, and rests on what a key service said some
+	// time ago; it does not answer now.
+	ReasonStale = "Stale"
 	// ReasonLogNotFound: a TransparencyLog that is named does not exist.
 	ReasonLogNotFound = "LogNotFound"
 	// ReasonLogNotReady: a TransparencyLog that is named cannot be used.
@@ -80,7 +97,8 @@ const (
 	ReasonKeyNotValid = "KeyNotValid"
 	// ReasonCheckpointStale: the log was last verified too long ago.
 	ReasonCheckpointStale = "CheckpointStale"
-	// ReasonUnavailable: the log or mirror did not answer, or not in time.
+	// ReasonUnavailable: the log, mirror or key service did not answer, or not in
+	// time.
 	ReasonUnavailable = "Unavailable"
 	// ReasonSpecInvalid: the spec cannot be compiled.
 	ReasonSpecInvalid = "SpecInvalid"

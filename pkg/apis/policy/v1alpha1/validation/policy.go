@@ -22,6 +22,7 @@ import (
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
 	"github.com/countersign-dev/countersign/pkg/image"
 	"github.com/countersign-dev/countersign/pkg/trust"
+	"github.com/countersign-dev/countersign/pkg/trust/kms"
 	"github.com/countersign-dev/countersign/pkg/verify"
 )
 
@@ -59,7 +60,7 @@ func ClusterImagePolicy(policy *v1alpha1.ClusterImagePolicy) field.ErrorList {
 
 // repeatedKeys returns an error for each authority with the key of an earlier
 // one: a threshold asks for several signers, and counts each key once. Two
-// Secrets with the same key are found when the policy is compiled.
+// Secrets, or services, with the same key are found when the policy is compiled.
 func repeatedKeys(path *field.Path, authorities []v1alpha1.Authority) field.ErrorList {
 	var errs field.ErrorList
 	first := map[string]string{}
@@ -68,10 +69,12 @@ func repeatedKeys(path *field.Path, authorities []v1alpha1.Authority) field.Erro
 		switch {
 		case a.Key == nil:
 			continue
+		case a.Key.KMS != "":
+			id = a.Key.KMS
 		case a.Key.SecretRef != nil:
 			id = "secret " + a.Key.SecretRef.Name + "/" + a.Key.SecretRef.Key
 		default:
-			k, err := verify.ParseKey([]byte(a.Key.Data), string(a.Key.HashAlgorithm))
+			k, err := verify.ParseKey(trust.KeyOfCertificate([]byte(a.Key.Data)), string(a.Key.HashAlgorithm))
 			if err != nil {
 				continue // an error of its own
 			}
@@ -160,8 +163,13 @@ func count(conditions ...bool) int {
 func key(path *field.Path, k *v1alpha1.KeyAuthority) field.ErrorList {
 	errs := oneOf(path.Child("hashAlgorithm"), k.HashAlgorithm, "sha256", "sha384", "sha512")
 	switch {
-	case (k.Data == "") == (k.SecretRef == nil):
-		return append(errs, field.Forbidden(path, "exactly one of data, secretRef must be set"))
+	case count(k.Data != "", k.SecretRef != nil, k.KMS != "") != 1:
+		return append(errs, field.Forbidden(path, "exactly one of data, secretRef, kms must be set"))
+	case k.KMS != "":
+		if _, err := kms.ParseURI(k.KMS); err != nil {
+			errs = append(errs, field.Invalid(path.Child("kms"), k.KMS, err.Error()))
+		}
+		return errs
 	case k.SecretRef != nil:
 		return append(errs, secretRef(path.Child("secretRef"), k.SecretRef)...)
 	case len(errs) > 0:

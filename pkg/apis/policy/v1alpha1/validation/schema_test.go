@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
+	"github.com/countersign-dev/countersign/pkg/trust/kms"
 	"github.com/countersign-dev/countersign/pkg/verify"
 )
 
@@ -43,7 +44,7 @@ func TestBoundsAreThoseOfTheSchema(t *testing.T) {
 	policy, log := specSchema(t, "clusterimagepolicies"), specSchema(t, "transparencylogs")
 	images, authorities := policy.Properties["images"], policy.Properties["authorities"]
 	authority := authorities.Items.Schema.Properties
-	ctlog, static := authority["ctlog"], authority["static"]
+	ctlog, static, key := authority["ctlog"], authority["static"], authority["key"]
 	got := map[string]int64{
 		"images":        *images.MaxItems,
 		"glob":          *images.Items.Schema.Properties["glob"].MaxLength,
@@ -51,11 +52,12 @@ func TestBoundsAreThoseOfTheSchema(t *testing.T) {
 		"authorities":   *authorities.MaxItems,
 		"logRefs":       *ctlog.Properties["logRefs"].MaxItems,
 		"message":       *static.Properties["message"].MaxLength,
+		"kms":           *key.Properties["kms"].MaxLength,
 		"urls":          *log.Properties["urls"].MaxItems,
 	}
 	want := map[string]int64{
 		"images": maxPatterns, "glob": maxGlob, "excludeImages": maxPatterns, "authorities": maxAuthorities,
-		"logRefs": maxLogRefs, "message": maxMessage, "urls": maxURLs,
+		"logRefs": maxLogRefs, "message": maxMessage, "kms": kms.MaxURI, "urls": maxURLs,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("bounds (-here +schema):\n%s", diff)

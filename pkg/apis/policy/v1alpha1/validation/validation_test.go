@@ -140,6 +140,34 @@ func TestClusterImagePolicy(t *testing.T) {
 				s.Authorities[0].CTLog = &v1alpha1.CTLog{InsecureIgnoreTlog: &yes, URL: "https://rekor.example"}
 			}, []string{"spec.authorities[0].ctlog"},
 		},
+		"one key in a service under two names, of which a threshold needs two": {
+			func(s *spec) {
+				service := &v1alpha1.KeyAuthority{KMS: "hashivault://release", HashAlgorithm: "sha256"}
+				s.Authorities[0].Key, s.Authorities[1] = service, v1alpha1.Authority{Name: "again", Key: service}
+				s.Threshold = 2
+			},
+			[]string{"spec.authorities[1].key"},
+		},
+		"a key in a service": {
+			func(s *spec) {
+				s.Authorities[0].Key = &v1alpha1.KeyAuthority{KMS: "awskms:///alias/release", HashAlgorithm: "sha256"}
+			}, nil,
+		},
+		"a key in no service that we know": {
+			func(s *spec) {
+				s.Authorities[0].Key = &v1alpha1.KeyAuthority{KMS: "vault://release", HashAlgorithm: "sha256"}
+			},
+			[]string{"spec.authorities[0].key.kms"},
+		},
+		"a key in a service, not in its form, and a hash that does not exist": {
+			func(s *spec) {
+				s.Authorities[0].Key = &v1alpha1.KeyAuthority{KMS: "gcpkms://release", HashAlgorithm: "md5"}
+			},
+			[]string{"spec.authorities[0].key.hashAlgorithm", "spec.authorities[0].key.kms"},
+		},
+		"both data and a key in a service": {
+			func(s *spec) { s.Authorities[0].Key.KMS = "hashivault://release" }, []string{"spec.authorities[0].key"},
+		},
 		"neither data nor secretRef": {
 			func(s *spec) { s.Authorities[0].Key.Data = "" }, []string{"spec.authorities[0].key"},
 		},
