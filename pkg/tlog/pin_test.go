@@ -201,3 +201,30 @@ func TestTreesThatCannotBe(t *testing.T) {
 		newLog(t, config)
 	})
 }
+
+// TestPinBeyondWhatIsStored: that the stored checkpoint is a prefix of the pin says nothing
+// of what follows it. The log shows the honest proof from the one to the other, and then a
+// fork.
+func TestPinBeyondWhatIsStored(t *testing.T) {
+	l, _ := logged(t, 20)
+	fork := l.Fork(10)
+	extend(t, fork, 20, "fork ")
+	server, history := serve(t, fork), seeded(l, 9)
+	honest := serve(t, l)
+	server.Intercept(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.FormValue("firstSize") == "9" && r.FormValue("lastSize") == "12" {
+			honest.Config.Handler.ServeHTTP(w, r)
+			return true
+		}
+		return false
+	})
+	p := tlog.NewProver(pinnedTo(t, l, l, 12), dial(t, server.URL), history)
+	for range 2 {
+		server.Show(fork, 20)
+		_, err := p.Poll(t.Context())
+		wantErr(t, err, tlog.ErrInconsistent)
+	}
+	if got := storedSize(t, l, history); got != 9 {
+		t.Errorf("stored size is %d, want 9", got)
+	}
+}

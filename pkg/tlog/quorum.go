@@ -4,6 +4,7 @@
 package tlog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,38 +32,32 @@ func (p *Prover) requireQuorum(ctx context.Context, checkpoint Checkpoint, index
 		return nil
 	}
 	if p.client == nil {
-		return quorumError(checkpoint, index)
+		return quorumError(checkpoint)
 	}
 	latest, err := join(ctx, &p.flights, "latest "+checkpoint.origin, func(ctx context.Context) (Checkpoint, error) {
-		shown, err := p.shown(ctx, checkpoint.origin)
-		if err != nil {
-			return Checkpoint{}, err
-		}
-		return shown, p.hold(ctx, shown, false)
+		return p.shown(ctx, checkpoint.origin)
 	})
-	if errors.Is(err, ErrKeyValidity) {
-		return quorumError(checkpoint, index) // what the log shows now does not count
+	if err == nil && latest.IsWitnessed() && index < latest.size {
+		err = p.hold(ctx, latest, false)
 	}
 	switch {
 	case err == nil && p.isWitnessed(checkpoint.origin, index):
 		return nil
 	case err == nil && latest.size >= checkpoint.size:
-		return quorumError(latest, index)
+		return quorumError(latest)
+	case err == nil, errors.Is(err, ErrKeyValidity): // what the log shows does not count
+		return quorumError(checkpoint)
 	case errors.Is(err, ErrUnavailable):
-		return fmt.Errorf("%w (and the checkpoint that came along does not do: %s)", err, quorumError(checkpoint, index).Error())
-	case err != nil:
-		return err
+		return fmt.Errorf("%w (and the checkpoint that came along does not do: %s)", err, quorumError(checkpoint).Error())
 	default:
-		return quorumError(checkpoint, index)
+		return err
 	}
 }
 
-// quorumError says why the witnesses of a checkpoint do not do for the entry at index.
-func quorumError(checkpoint Checkpoint, index uint64) error {
-	if err := checkpoint.Quorum(); err != nil {
-		return err
-	}
-	return fmt.Errorf("%w: it is met at size %d of %q, and the entry has index %d", ErrWitnessQuorum, checkpoint.size, checkpoint.origin, index)
+// quorumError says why a checkpoint does not do. One that has the quorum would, if its
+// history had not been given up while it was looked at.
+func quorumError(c Checkpoint) error {
+	return cmp.Or(c.Quorum(), fmt.Errorf("%w: what was known of %q has just been given up", ErrUnavailable, c.origin))
 }
 
 // recallWitnessed takes from the store how far witnesses have cosigned a tree.

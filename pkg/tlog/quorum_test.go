@@ -145,6 +145,29 @@ func TestWhichCheckpointNeedsTheQuorum(t *testing.T) {
 			w.cosigning(true)
 			return w.prove(t, p, 4, 5, false)
 		}},
+		"the latest has it and is smaller, as a replica lags": {want: tlog.ErrWitnessQuorum, run: func(t *testing.T, w *witnessedLog) error {
+			p := w.prover(t)
+			w.poll(t, p, 10)
+			w.cosigning(true)
+			w.server.Show(w.Log, 5)
+			w.history.Seed(w.Origin(), w.Checkpoint(8))
+			return w.prove(t, p, 6, 8, false)
+		}},
+		"the latest has it, and is of a fork": {want: tlog.ErrInconsistent, run: func(t *testing.T, w *witnessedLog) error {
+			p := w.prover(t)
+			w.poll(t, p, 8)
+			fork := w.Fork(5)
+			fork.Grow(10)
+			w.server.Show(fork, 0)
+			w.cosigning(true)
+			return w.prove(t, p, 6, 8, false)
+		}},
+		"a store says that it was met elsewhere": {run: func(t *testing.T, w *witnessedLog) error {
+			w.history.Seed(w.Origin(), w.Checkpoint(8))
+			w.history.SeedWitnessed(w.Origin(), w.witness.Cosign(w.Checkpoint(7), time.Now()))
+			w.down()
+			return w.prove(t, w.prover(t), 6, 8, false)
+		}},
 		"once it was met it stays so": {run: func(t *testing.T, w *witnessedLog) error {
 			p := w.prover(t)
 			wantErr(t, w.prove(t, p, 4, 5, true), nil)
@@ -380,4 +403,42 @@ func TestQuorumIsAskedForOnce(t *testing.T) {
 	if got := asked.Load(); got > 2 {
 		t.Errorf("the log was asked %d times", got)
 	}
+}
+
+// TestQuorumThatComesTooLateForItsHistory: while a cosigned checkpoint is looked at, an
+// operator resets the history that it was held against.
+func TestQuorumThatComesTooLateForItsHistory(t *testing.T) {
+	w := newWitnessedLog(t)
+	p := w.prover(t)
+	w.poll(t, p, 10)
+	asked, release := make(chan struct{}), make(chan struct{})
+	w.server.Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.FormValue("firstSize") == "5" {
+			close(asked)
+			<-release
+		}
+		return false
+	})
+	entry := w.Entry(4, 5)
+	entry.Inclusion.Checkpoint = w.witness.Cosign(entry.Inclusion.Checkpoint, time.Now())
+	proven := make(chan error)
+	go func() {
+		_, err := p.Prove(context.Background(), w.claims[4], entry)
+		proven <- err
+	}()
+	<-asked
+	fork := w.Fork(2)
+	claims := extend(t, fork, 6, "restored ")
+	w.history.Seed(fork.Origin(), fork.Checkpoint(8))
+	if _, err := p.Prove(t.Context(), claims[1], fork.Entry(3, 8)); err == nil {
+		t.Error("the new history is believed without a quorum")
+	}
+	close(release)
+	if err := <-proven; err == nil {
+		t.Error("a quorum of the old history is believed")
+	}
+	w.server.Intercept(nil)
+	w.server.Show(fork, 0)
+	_, err := p.Prove(t.Context(), claims[1], fork.Entry(3, 8))
+	wantErr(t, err, tlog.ErrWitnessQuorum)
 }

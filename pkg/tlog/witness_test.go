@@ -77,6 +77,9 @@ func TestQuorum(t *testing.T) {
 			err = checkpoint.Quorum()
 			if missing == "" {
 				wantErr(t, err, nil)
+				if got := checkpoint.Witnesses(); !strings.HasPrefix(got, "cosigned by X") || strings.Contains(got, "missing") {
+					t.Errorf("the witnesses are %q", got)
+				}
 				return
 			}
 			wantErr(t, err, tlog.ErrWitnessQuorum)
@@ -238,6 +241,9 @@ func TestLogWithoutPolicyPassesOverWitnesses(t *testing.T) {
 				t.Fatal(err)
 			}
 			wantErr(t, checkpoint.Quorum(), nil)
+			if got := checkpoint.Witnesses(); got != "" || checkpoint.IsWitnessed() {
+				t.Errorf("the witnesses are %q, and nobody was asked for", got)
+			}
 			if got := checkpoint.Cosignatures(); got != nil {
 				t.Errorf("%v count, and nobody was asked for", got)
 			}

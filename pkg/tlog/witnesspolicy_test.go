@@ -109,6 +109,7 @@ func TestWitnessPolicyRefuses(t *testing.T) {
 		"a log after the witness that has its key": {"witness X %0\nquorum X\nlog " + tlogtest.VerifierKey("x.example", 0x01, raw[1:]) + "\n", `line 3: line 1 has the same public key`},
 		"a log given twice":                        {"log " + otherLog + "\nlog " + otherLog + "\nquorum none\n", "line 2: line 1 has the same public key"},
 		"a log without a key":                      {"log\nquorum none\n", "line 1: a log is"},
+		"a log with a key that is none":            {"log x\nquorum none\n", "line 1: a verifier key is"},
 		"a log with a third item":                  {"log a b c\nquorum none\n", "line 1: a log is"},
 		"a log with a witness's key":               {"log %0\nquorum none\n", "line 1: a key of type 0x04 is not one that logs sign with"},
 		"a log with a short Ed25519 key":           {"log " + tlogtest.VerifierKey("l", 0x01, make([]byte, 31)) + "\nquorum none\n", "line 1: an Ed25519 key has 32 bytes, not 31"},
@@ -278,4 +279,14 @@ func hashOf(from, into string) string {
 	hash := strings.Split(from, "+")[1]
 	parts := strings.SplitN(into, "+", 3)
 	return parts[0] + "+" + hash + "+" + parts[2]
+}
+
+func TestPolicyForAKeyThatIsNone(t *testing.T) {
+	policy, err := tlog.ParseWitnessPolicy("quorum none")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := policy.CheckLog("not a key"); err == nil {
+		t.Error("text is taken for a public key")
+	}
 }
