@@ -94,6 +94,8 @@ func (w *world) variables() map[string]string {
 		"VAULT_ADDR": w.vault.URL, "VAULT_TOKEN": "hvs.test",
 		"REGISTRY": w.host(), "DIGEST": w.digests["signed"], "UNSIGNED_DIGEST": w.digests["unsigned"],
 		"ARTIFACT_SHA256": fmt.Sprintf("%x", sha256.Sum256([]byte(artifact))),
+		"LOG_KEY":         strings.ReplaceAll(publicPEM(w.tb, w.log.PublicKey()), "\n", `\n`),
+		"WITNESS":         tlogtest.NewWitness("witness.example.test").VerifierKey(),
 		"IDENTITY":        verifytest.Subject, "ISSUER": verifytest.Issuer,
 	}
 }

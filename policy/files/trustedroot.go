@@ -100,26 +100,30 @@ func hostOf(base string) string {
 	return parsed.Hostname()
 }
 
-// OfflineLogs returns the configured logs, for use without asking them.
+// OfflineLogs returns the configured logs, with all that is asked of them, for use
+// without asking them.
 func (r *Resources) OfflineLogs(ctx context.Context) ([]*tlog.Prover, error) {
 	var logs []*tlog.Prover
 	for i := range r.Logs {
-		spec := &r.Logs[i].Spec
-		text, err := trust.PublicKeyPEM(ctx, spec.PublicKey.Data, spec.PublicKey.SecretRef, v1alpha1.DefaultLogSecretKey, r.Secrets)
-		if err != nil {
-			return nil, fmt.Errorf("TransparencyLog %q: %w", r.Logs[i].Name, err)
-		}
-		key, err := trust.ParseLogKey(text)
-		if err != nil {
-			return nil, fmt.Errorf("TransparencyLog %q: %w", r.Logs[i].Name, err)
-		}
-		log, err := tlog.NewLog(tlog.Config{Name: r.Logs[i].Name, Version: tlog.RekorV1, Origin: spec.Origin, Key: key})
+		log, err := r.log(ctx, &r.Logs[i])
 		if err != nil {
 			return nil, fmt.Errorf("TransparencyLog %q: %w", r.Logs[i].Name, err)
 		}
 		logs = append(logs, offline(log))
 	}
 	return logs, nil
+}
+
+func (r *Resources) log(ctx context.Context, obj *v1alpha1.TransparencyLog) (*tlog.Log, error) {
+	key, err := trust.PublicKeyPEM(ctx, obj.Spec.PublicKey.Data, obj.Spec.PublicKey.SecretRef, v1alpha1.DefaultLogSecretKey, r.Secrets)
+	if err != nil {
+		return nil, err
+	}
+	config, err := trust.LogConfig(obj, key)
+	if err != nil {
+		return nil, err
+	}
+	return tlog.NewLog(config)
 }
 
 // offline returns a prover that trusts the first checkpoint that it sees: nothing
