@@ -15,18 +15,25 @@ func accepted(v verify.Verdict) bool {
 	return ok
 }
 
+// complete reports whether v accepts an image, and the logs could be asked about all of
+// it.
+func complete(v verify.Verdict) bool {
+	good, ok := v.(verify.Verified)
+	return ok && good.Evidence.Unasked() == ""
+}
+
 // combine is the verdict of a policy, given its authorities' and the number that
 // must accept. Verified: enough did. Unavailable: those that could not tell might
 // have made it enough. Rejected otherwise, with the most telling reason.
 func combine(results []AuthorityResult, threshold int) verify.Verdict {
-	var first verify.Verdict
+	var first verify.Verdict // a complete one, if there is one
 	var unavailable *verify.Unavailable
 	var rejected *verify.Rejected
 	passed, open := 0, 0
 	for _, r := range results {
 		switch v := r.Verdict.(type) {
 		case verify.Verified:
-			if passed++; first == nil {
+			if passed++; first == nil || !complete(first) && complete(v) {
 				first = v
 			}
 		case verify.Unavailable:

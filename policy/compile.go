@@ -102,6 +102,11 @@ func Compile(ctx context.Context, obj *v1alpha1.ClusterImagePolicy, t Trust) *Po
 		threshold:  max(1, int(obj.Spec.Threshold)),
 
 		requireDigest: obj.Spec.RequireDigest != nil && *obj.Spec.RequireDigest,
+		onUnavailable: obj.Spec.OnUnavailable,
+		uid:           obj.UID,
+	}
+	if p.onUnavailable == v1alpha1.OnUnavailableAllowPreviouslyVerified {
+		p.memory = newMemory()
 	}
 	p.compilePatterns(&obj.Spec)
 	for i := range obj.Spec.Authorities {

@@ -28,7 +28,10 @@ func (e *problemError) Unwrap() error { return e.err }
 // compileVerifier compiles an authority that looks at signatures: each step fills
 // in what it is about, and the first that cannot makes the authority unusable.
 func (p *Policy) compileVerifier(ctx context.Context, a *v1alpha1.Authority, path string, t Trust) authority {
-	verifier := &verify.Authority{Name: a.Name, SkipSignature: !a.SignatureRequired()}
+	verifier := &verify.Authority{
+		Name: a.Name, SkipSignature: !a.SignatureRequired(),
+		AcceptUnasked: p.onUnavailable == v1alpha1.OnUnavailableAllowEmbeddedProof,
+	}
 	compiled := authority{name: a.Name, key: verifier}
 	steps := []func() *problemError{
 		func() *problemError { return p.compileKey(ctx, verifier, a.Key, path+".key", t) },

@@ -44,6 +44,8 @@ type PolicyResult struct {
 	Authorities []AuthorityResult
 	// Verdict is the policy's own: never nil.
 	Verdict verify.Verdict
+
+	leniency *Leniency
 }
 
 // AuthorityResult is what was found under one authority.
@@ -134,6 +136,7 @@ func (r PolicyResult) MarshalJSON() ([]byte, error) {
 		Mode       v1alpha1.Mode `json:"mode"`
 		Threshold  int           `json:"threshold"`
 		VerdictReport
+		Leniency    *Leniency         `json:"leniency,omitempty"`
 		Authorities []AuthorityResult `json:"authorities,omitempty"`
-	}{r.Policy, r.Generation, r.Mode, r.Threshold, ReportOf(r.Verdict), r.Authorities})
+	}{r.Policy, r.Generation, r.Mode, r.Threshold, ReportOf(r.Verdict), r.Leniency(), r.Authorities})
 }

@@ -6,6 +6,7 @@ package policy
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
 	"github.com/countersign-dev/countersign/pkg/verify"
@@ -194,6 +195,26 @@ func Found(v verify.Verdict) string {
 	return b.String()
 }
 
+// Leniencies are the texts of what was accepted although it could not be verified in full,
+// by policies with that mode: one block each.
+func (d Decision) Leniencies(mode v1alpha1.Mode) []string {
+	var texts []string
+	for _, r := range d.Policies {
+		if r.Mode == mode && r.Leniency() != nil {
+			texts = append(texts, d.explainLeniency(r, *r.Leniency()))
+		}
+	}
+	return texts
+}
+
+func (d Decision) explainLeniency(r PolicyResult, l Leniency) string {
+	text := fmt.Sprintf("%s accepted by ClusterImagePolicy %q without full verification (onUnavailable: %s)", d.subject(), r.Policy, l.Rule)
+	if l.VerifiedAt != nil {
+		text += ", as it was verified at " + l.VerifiedAt.Format(time.RFC3339)
+	}
+	return fmt.Sprintf("%s\n  %s: %s", text, l.Cause, l.Detail)
+}
+
 // ExplainVerified is the block about one of the decision's results that accepts
 // the image, in the form of Explain.
 func (d Decision) ExplainVerified(r PolicyResult) string {
@@ -201,6 +222,9 @@ func (d Decision) ExplainVerified(r PolicyResult) string {
 	fmt.Fprintf(&b, "%s verified by ClusterImagePolicy %q", d.subject(), r.Policy)
 	for _, a := range r.Authorities {
 		fmt.Fprintf(&b, "\n  authority %q: %s", a.Name, Found(a.Verdict))
+	}
+	if l := r.Leniency(); l != nil {
+		fmt.Fprintf(&b, "\n  not verified in full (onUnavailable: %s): %s: %s", l.Rule, l.Cause, l.Detail)
 	}
 	return b.String()
 }

@@ -34,6 +34,9 @@ type Options struct {
 	Registry Registry
 	// Metrics counts verdicts. It defaults to metrics that nobody reads.
 	Metrics *Metrics
+	// Lenient is told of each acceptance that rests on a Leniency. It defaults to
+	// nobody, must not block, and is called by many at a time.
+	Lenient func(PolicyResult)
 	// Log takes what went wrong inside. It defaults to nowhere.
 	Log logr.Logger
 	// Concurrency bounds the images of one object that are evaluated at the
@@ -48,6 +51,7 @@ type Evaluator struct {
 	policies    *Set
 	registry    Registry
 	metrics     *Metrics
+	lenient     func(PolicyResult)
 	log         logr.Logger
 	concurrency int
 
@@ -68,10 +72,13 @@ func NewEvaluator(o Options) *Evaluator {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
 	}
+	if o.Lenient == nil {
+		o.Lenient = func(PolicyResult) {}
+	}
 	if o.Concurrency <= 0 {
 		o.Concurrency = defaultConcurrency
 	}
-	return &Evaluator{policies: o.Policies, registry: o.Registry, metrics: o.Metrics, log: o.Log, concurrency: o.Concurrency, parse: image.Parse}
+	return &Evaluator{policies: o.Policies, registry: o.Registry, metrics: o.Metrics, lenient: o.Lenient, log: o.Log, concurrency: o.Concurrency, parse: image.Parse}
 }
 
 // Evaluate decides about one image reference, as an object writes it. It always
@@ -86,6 +93,11 @@ func (e *Evaluator) Evaluate(ctx context.Context, written string) (decision Deci
 			decision = policies.refusing(written, panicked())
 		}
 		e.metrics.count(decision) // once for each caller
+		for _, r := range decision.Policies {
+			if r.Leniency() != nil {
+				e.lenient(r)
+			}
+		}
 	}()
 	ref, err := e.parse(written)
 	if err != nil {

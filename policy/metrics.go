@@ -16,6 +16,7 @@ type Metrics struct {
 	durations prometheus.Histogram
 	panics    prometheus.Counter
 	insecure  *prometheus.CounterVec
+	lenient   *prometheus.CounterVec
 }
 
 // NewMetrics registers the metrics with r, or nowhere when r is nil.
@@ -39,6 +40,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "countersign_insecure_acceptances_total",
 			Help: "Images that a policy accepted only because of a field whose name begins with insecure.",
 		}, []string{"policy", "field"}),
+		lenient: factory.NewCounterVec(prometheus.CounterOpts{
+			Name: "countersign_lenient_acceptances_total",
+			Help: "Images that a policy accepted without verifying them in full, by the rule in its onUnavailable and the cause.",
+		}, []string{"policy", "rule", "cause"}),
 	}
 }
 
@@ -50,6 +55,9 @@ func (m *Metrics) count(d Decision) {
 		m.verdicts.WithLabelValues(r.Policy, string(r.Mode), outcome, string(reason)).Inc()
 		if r.Unlogged() {
 			m.insecure.WithLabelValues(r.Policy, "insecureIgnoreTlog").Inc()
+		}
+		if lenient := r.Leniency(); lenient != nil {
+			m.lenient.WithLabelValues(r.Policy, string(lenient.Rule), string(lenient.Cause)).Inc()
 		}
 	}
 }

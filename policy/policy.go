@@ -7,6 +7,8 @@ import (
 	"context"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
 	"github.com/countersign-dev/countersign/pkg/image"
 	"github.com/countersign-dev/countersign/pkg/registry"
@@ -29,6 +31,12 @@ type Policy struct {
 	threshold   int
 	// requireDigest is what the policy says of references without one.
 	requireDigest bool
+	// onUnavailable is what it says of what does not answer.
+	onUnavailable v1alpha1.OnUnavailable
+	// uid is that of the object.
+	uid types.UID
+	// memory holds what was verified in full, where onUnavailable may need it.
+	memory *memory
 	// sources are all that its authorities name.
 	sources  []registry.Source
 	problems []Problem
@@ -73,12 +81,19 @@ func (p *Policy) excludes(ref image.Reference) bool {
 	})
 }
 
-// evaluate asks the authorities in their order until the threshold is met.
-// Evidence that is already known may only admit: before the policy refuses, the
-// registry is asked. That another policy has asked it, in vain perhaps, changes
-// nothing about what is known.
+// evaluate asks the authorities, and sees to what the policy says of those that could
+// not tell.
 func (p *Policy) evaluate(ctx context.Context, digest string, ev *evidence) PolicyResult {
 	known := make([]opinion, len(p.authorities))
+	result := p.askAll(ctx, digest, ev, known)
+	return p.inOutage(ctx, ev, known, result)
+}
+
+// askAll asks the authorities in their order until the threshold is met.
+// Evidence that is already known may only admit: before the policy refuses, the
+// registry is asked. That another policy has asked it, in vain perhaps, changes
+// nothing about what is known. known takes what they say of that.
+func (p *Policy) askAll(ctx context.Context, digest string, ev *evidence, known []opinion) PolicyResult {
 	if digest != "" || !p.hasKey() {
 		result := p.tally(func(i int, a *authority) verify.Verdict {
 			known[i] = a.recall(ctx, digest, ev)
@@ -102,7 +117,7 @@ func (p *Policy) tally(verdictOf func(int, *authority) verify.Verdict) PolicyRes
 			verdict = verdictOf(i, a)
 		}
 		result.Authorities = append(result.Authorities, AuthorityResult{Name: a.name, Verdict: verdict})
-		if accepted(verdict) {
+		if complete(verdict) {
 			passed++
 		}
 		if passed >= p.threshold {

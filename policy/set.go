@@ -45,8 +45,11 @@ func NewSet(policies ...*Policy) *Set {
 func (s *Set) Replace(policies []*Policy) {
 	s.write.Lock()
 	defer s.write.Unlock()
-	byName := map[string]*Policy{}
+	byName, before := map[string]*Policy{}, s.load()
 	for _, p := range policies {
+		if i, known := before.find(p.name); known {
+			p.inherit(before.policies[i])
+		}
 		byName[p.name] = p
 	}
 	s.current.Store(newSnapshot(slices.SortedFunc(maps.Values(byName), func(a, b *Policy) int { return strings.Compare(a.name, b.name) })))
@@ -94,6 +97,7 @@ func (s *snapshot) with(p *Policy) *snapshot {
 	policies := slices.Clone(s.policies)
 	i, found := s.find(p.name)
 	if found {
+		p.inherit(policies[i])
 		policies[i] = p
 	} else {
 		policies = slices.Insert(policies, i, p)

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"strconv"
+	"time"
 	"unicode/utf8"
 
 	"github.com/countersign-dev/countersign/pkg/verify"
@@ -59,8 +60,13 @@ type auditedPolicy struct {
 	Format string `json:"format,omitempty"`
 	Signer string `json:"signer,omitempty"`
 	// Insecure names the field of the policy without which it would not accept.
-	Insecure string       `json:"insecure,omitempty"`
-	Logs     []auditedLog `json:"logs,omitempty"`
+	Insecure string `json:"insecure,omitempty"`
+	// Leniency is the rule of onUnavailable without which it would not accept, and
+	// Reason and Detail say why; VerifiedAt is when the image was verified in full.
+	Leniency   string     `json:"leniency,omitempty"`
+	VerifiedAt *time.Time `json:"verifiedAt,omitempty"`
+
+	Logs []auditedLog `json:"logs,omitempty"`
 }
 
 // auditedLog is what is needed to find the entry again, and to hold the log to
@@ -70,6 +76,8 @@ type auditedLog struct {
 	Index  int64  `json:"index"`
 	Size   uint64 `json:"size"`
 	Root   string `json:"root"`
+	// Unasked says that the log could not be asked whether that is in its history.
+	Unasked bool `json:"unasked,omitempty"`
 }
 
 func auditRecord(d policy.Decision, runs bool) string {
@@ -98,11 +106,16 @@ func auditPolicy(r policy.PolicyResult) auditedPolicy {
 		if r.Unlogged() {
 			audited.Insecure = "insecureIgnoreTlog"
 		}
+		if lenient := r.Leniency(); lenient != nil {
+			audited.Leniency, audited.VerifiedAt = string(lenient.Rule), lenient.VerifiedAt
+			audited.Reason, audited.Detail = lenient.Cause, clip(lenient.Detail)
+		}
 		for _, proof := range good.Evidence.Proofs {
 			checkpoint := proof.Checkpoint()
 			root := checkpoint.Root()
 			audited.Logs = append(audited.Logs, auditedLog{
 				Origin: checkpoint.Origin(), Index: proof.Index(), Size: checkpoint.Size(), Root: hex.EncodeToString(root[:]),
+				Unasked: proof.Unasked() != "",
 			})
 		}
 	}

@@ -110,6 +110,12 @@ func (r *review) warnings(distinct []policy.Decision) []string {
 		for _, refusal := range d.Refusals(v1alpha1.ModeWarn, r.noMatch) {
 			texts = append(texts, strings.Split(refusal.Text, "\n")...)
 		}
+		// What is accepted without full verification is to be seen by who runs it.
+		for _, mode := range []v1alpha1.Mode{v1alpha1.ModeEnforce, v1alpha1.ModeWarn} {
+			for _, text := range d.Leniencies(mode) {
+				texts = append(texts, strings.Split(text, "\n")...)
+			}
+		}
 	}
 	return asWarnings(texts)
 }

@@ -95,7 +95,7 @@ func (o *serveOptions) serve(ctx context.Context, log logr.Logger, d decisions) 
 	if err != nil {
 		return err
 	}
-	o.addHandlers(m, log.WithName("webhook"), config.Policies, d, loaded.Check)
+	o.addHandlers(m, log.WithName("webhook"), config, d, loaded.Check)
 	rotation := webhook.Rotation{
 		Certificate: certificate, Mutating: mutatingWebhook, Validating: validatingWebhook, LeaderElection: o.leaderElect,
 	}
@@ -134,13 +134,14 @@ func (o *serveOptions) newManager(log logr.Logger, certificate *webhook.Certific
 	})
 }
 
-func (o *serveOptions) addHandlers(m manager.Manager, log logr.Logger, policies *policy.Set, d decisions, loaded healthz.Checker) {
+func (o *serveOptions) addHandlers(m manager.Manager, log logr.Logger, config controller.Config, d decisions, loaded healthz.Checker) {
 	evaluator := policy.NewEvaluator(policy.Options{
-		Policies: policies,
+		Policies: config.Policies,
 		Registry: registry.New(registry.Options{
 			Keychain: authn.DefaultKeychain, InsecureRegistries: o.insecureRegistries, Logger: log.WithName("registry"),
 		}),
 		Metrics: policy.NewMetrics(metrics.Registry),
+		Lenient: config.Outages.Note,
 		Log:     log,
 	})
 	measured, inFlight := webhook.NewMetrics(metrics.Registry), webhook.NewInFlight()

@@ -15,6 +15,8 @@ type logMetrics struct {
 	size            *prometheus.GaugeVec
 	verified        *prometheus.GaugeVec
 	inconsistencies *prometheus.CounterVec
+	// unasked exists in every replica.
+	unasked *prometheus.GaugeVec
 }
 
 func newLogMetrics() *logMetrics {
@@ -32,11 +34,15 @@ func newLogMetrics() *logMetrics {
 			Name: "countersign_log_inconsistencies_total",
 			Help: "How often a transparency log was caught with a checkpoint that is invalid, or inconsistent with its history.",
 		}, labels),
+		unasked: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "countersign_log_unasked_checkpoints",
+			Help: "Checkpoints of a transparency log that this replica accepted while the log could not be asked about them, and has not asked about since.",
+		}, labels),
 	}
 }
 
 func (m *logMetrics) register(registry prometheus.Registerer) error {
-	for _, collector := range []prometheus.Collector{m.size, m.verified, m.inconsistencies} {
+	for _, collector := range []prometheus.Collector{m.size, m.verified, m.inconsistencies, m.unasked} {
 		if err := registry.Register(collector); err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@
 package controller
 
 import (
+	"errors"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
@@ -36,6 +37,8 @@ type Config struct {
 	Secrets trust.SecretReader
 	// KMS holds the keys that policies name by a URI.
 	KMS *kms.Keys
+	// Outages is to be told of what policies accept in an outage.
+	Outages *Outages
 	// requests is told of the requests to Logs.
 	requests *logRequests
 }
@@ -79,6 +82,11 @@ func Setup(m ctrl.Manager, config Config) (*Readiness, error) {
 	if err := watch.metrics.register(metrics.Registry); err != nil {
 		return nil, fmt.Errorf("metrics of logs: %w", err)
 	}
+	settle := &settler{client: m.GetClient(), logs: config.Logs, recorder: m.GetEventRecorder("countersign"), metrics: watch.metrics}
+	config.Outages.client, config.Outages.recorder = m.GetClient(), m.GetEventRecorder("countersign")
+	if err := errors.Join(m.Add(settle), m.Add(config.Outages)); err != nil {
+		return nil, fmt.Errorf("what follows an outage: %w", err)
+	}
 	if err := metrics.Registry.Register(newLogConnections(config.Logs)); err != nil {
 		return nil, fmt.Errorf("metrics of connections to logs: %w", err)
 	}
@@ -101,6 +109,7 @@ func NewTrust(c cluster.Cluster, namespace string) Config {
 		Logs:     trust.NewLogs(history, secrets, requests.of),
 		Roots:    trust.NewRoots(trust.NewNamespaceConfigMaps(c.GetClient(), namespace)),
 		Secrets:  secrets,
+		Outages:  &Outages{},
 		requests: requests,
 	}
 }

@@ -26,6 +26,7 @@ const (
 	MaxRest              = maxRest
 	FlightTimeout        = flightTimeout
 	MaxRaces             = maxRaces
+	MaxUnasked           = maxUnasked
 )
 
 var ErrRefused = errRefused

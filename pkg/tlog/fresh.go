@@ -17,6 +17,9 @@ type Freshness struct {
 	// Limit is how long ago that may be. Zero: nobody watches the log, and what
 	// is known of it does not age.
 	Limit time.Duration
+	// Doubted is set when the log answered last with something that cannot be, or
+	// that it could not show to be, in its history.
+	Doubted bool
 }
 
 // Stale reports whether the log was verified too long before now.
@@ -50,6 +53,19 @@ func (p *Prover) checkFresh(ctx context.Context) error {
 			ErrStale, p.log.name, known.VerifiedAt.UTC().Format(time.RFC3339), known.Limit)
 	}
 	return nil
+}
+
+// Standing returns nil and how fresh the log is when it is not accused, gave no answer
+// last that does not fit its history, and is not stale. Errors are those of Prove.
+func (p *Prover) Standing(ctx context.Context) (Freshness, error) {
+	if err := p.checkFresh(ctx); err != nil {
+		return Freshness{}, err
+	}
+	known, err := p.Freshness(ctx)
+	if err == nil && known.Doubted {
+		err = fmt.Errorf("%w: what log %q showed last does not fit what was seen of it before", ErrInconsistent, p.log.name)
+	}
+	return known, err
 }
 
 // Freshness returns when the log itself last showed its history. Its error wraps

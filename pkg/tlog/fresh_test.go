@@ -21,8 +21,9 @@ import (
 // agingHistory is a history that notes when its log was verified.
 type agingHistory struct {
 	*tlog.MemoryHistory
-	mu sync.Mutex
-	at time.Time
+	mu      sync.Mutex
+	at      time.Time
+	doubted bool
 }
 
 // aging is a history of an hour's limit that begins with a checkpoint of l, as the
@@ -35,7 +36,7 @@ func (h *agingHistory) Freshness(ctx context.Context) (tlog.Freshness, error) {
 	_, err := h.MemoryHistory.Freshness(ctx)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return tlog.Freshness{VerifiedAt: h.at, Limit: time.Hour}, err
+	return tlog.Freshness{VerifiedAt: h.at, Limit: time.Hour, Doubted: h.doubted}, err
 }
 
 func (h *agingHistory) Confirm(ctx context.Context, shown tlog.Checkpoint) error {

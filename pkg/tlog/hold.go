@@ -204,6 +204,7 @@ func (p *Prover) forget() {
 	clear(p.witnessed)
 	clear(p.anchored)
 	clear(p.waiting)
+	clear(p.unasked)
 }
 
 // verifyStored is Log.VerifyCheckpoint, once for a note.
@@ -236,6 +237,9 @@ func (p *Prover) showPrefix(ctx context.Context, older, newer Checkpoint) error 
 	err := verifyPrefix(ctx, p.client, older, newer)
 	if proven, ok := errors.AsType[*InconsistencyError](err); ok {
 		return p.accuse(ctx, proven)
+	}
+	if errors.Is(err, ErrUnavailable) && !errors.Is(err, errRefused) {
+		return fmt.Errorf("size %d and size %d of %q: %w: %w", older.size, newer.size, newer.origin, errUnasked, err)
 	}
 	return err
 }

@@ -11,7 +11,8 @@ import (
 )
 
 // Proof is the evidence that an entry is in a configured log. It can only be
-// made by Prover, after every check has passed; the zero value proves nothing.
+// made by Prover, after every check has passed; the zero value proves nothing. One
+// that is Unasked is handed out inside of an error, and nowhere else.
 type Proof struct {
 	log            string
 	logID          [32]byte
@@ -20,6 +21,7 @@ type Proof struct {
 	index          int64
 	checkpoint     Checkpoint
 	integratedTime int64
+	unasked        string
 }
 
 // Log is the name of the TransparencyLog object.
@@ -40,6 +42,11 @@ func (p Proof) Index() int64 { return p.index }
 // Checkpoint is the checkpoint under which inclusion was verified.
 func (p Proof) Checkpoint() Checkpoint { return p.checkpoint }
 
+// Unasked is empty when the checkpoint was shown to belong to the history of the log
+// that this cluster has seen. Otherwise it says why the log could not be asked whether it
+// does; the rest of the proof was verified. See UnaskedError.
+func (p Proof) Unasked() string { return p.unasked }
+
 // IntegratedTime is when the log says that it took the entry, and false when
 // no signed entry timestamp says so.
 func (p Proof) IntegratedTime() (time.Time, bool) {
@@ -58,7 +65,11 @@ func (p Proof) answers(entry *Entry) bool {
 
 // String says log, index and size on one line.
 func (p Proof) String() string {
-	return fmt.Sprintf("log %q (%s) index %d of %d", p.log, p.checkpoint.origin, p.index, p.checkpoint.size)
+	text := fmt.Sprintf("log %q (%s) index %d of %d", p.log, p.checkpoint.origin, p.index, p.checkpoint.size)
+	if p.unasked != "" {
+		text += ", which does not answer now and was not asked if that is in its history"
+	}
+	return text
 }
 
 // MarshalJSON gives the proof in the form of audit records and of -o json.
@@ -71,6 +82,7 @@ func (p Proof) MarshalJSON() ([]byte, error) {
 		RootHash       string     `json:"rootHash"`
 		LeafHash       string     `json:"leafHash"`
 		IntegratedTime *time.Time `json:"integratedTime,omitempty"`
+		Unasked        string     `json:"unasked,omitempty"`
 	}{
 		Log:      p.log,
 		Origin:   p.checkpoint.origin,
@@ -78,6 +90,7 @@ func (p Proof) MarshalJSON() ([]byte, error) {
 		TreeSize: p.checkpoint.size,
 		RootHash: hex.EncodeToString(p.checkpoint.root[:]),
 		LeafHash: hex.EncodeToString(p.leaf[:]),
+		Unasked:  p.unasked,
 	}
 	if t, ok := p.IntegratedTime(); ok {
 		record.IntegratedTime = &t

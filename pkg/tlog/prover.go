@@ -46,6 +46,8 @@ type Prover struct {
 	anchored map[string]bool
 	// waiting is the largest checkpoint that is to be stored next, by origin.
 	waiting map[string]Checkpoint
+	// unasked holds the checkpoints that were taken on credit, see UnaskedError.
+	unasked map[treeSize]Checkpoint
 	// epoch counts how often all of this was given up.
 	epoch uint64
 	// largest is the largest checkpoint that this Prover held against the
@@ -76,7 +78,7 @@ func NewProver(log *Log, client Client, history History) *Prover {
 	return &Prover{
 		log: log, client: client, history: history, proofs: proofs, prefixes: prefixes, stored: stored,
 		seen: map[string]Checkpoint{}, witnessed: map[string]uint64{}, anchored: map[string]bool{},
-		waiting: map[string]Checkpoint{},
+		waiting: map[string]Checkpoint{}, unasked: map[treeSize]Checkpoint{},
 	}
 }
 
@@ -112,7 +114,14 @@ func (p *Prover) Prove(ctx context.Context, claim Claim, entry *Entry) (Proof, e
 	// same bytes is the same whatever was seen before: what is known makes
 	// requests unnecessary, not checks.
 	if entry != nil && entry.Inclusion != nil {
-		return p.include(ctx, claim, leaf, entry)
+		proof, timed, err := p.checkInclusion(claim, leaf, entry)
+		if err != nil {
+			return Proof{}, err
+		}
+		if err := p.confirm(ctx, proof, timed); err != nil {
+			return Proof{}, p.orUnasked(ctx, proof, err)
+		}
+		return proof, nil
 	}
 	if known, ok := p.proofs.Get(leaf); ok && known.answers(entry) {
 		// A log that was caught lying proves nothing any more, not even what
@@ -136,7 +145,14 @@ func (p *Prover) Prove(ctx context.Context, claim Claim, entry *Entry) (Proof, e
 	if err := checkFetched(p.log, claim, entry, fetched); err != nil {
 		return Proof{}, err
 	}
-	return p.include(ctx, claim, leaf, fetched)
+	proof, timed, err := p.checkInclusion(claim, leaf, fetched)
+	if err != nil {
+		return Proof{}, err
+	}
+	if err := p.confirm(ctx, proof, timed); err != nil {
+		return Proof{}, err
+	}
+	return proof, nil
 }
 
 // checkEntry checks offline all that entry says besides its inclusion proof, and
@@ -181,27 +197,22 @@ func checkFetched(l *Log, claim Claim, entry, fetched *Entry) error {
 	return fetched.checkSignedEntryTimestamp(l)
 }
 
-// include verifies the inclusion proof of entry and that its checkpoint belongs to
-// the log's history, and remembers the proof.
-func (p *Prover) include(ctx context.Context, claim Claim, leaf [32]byte, entry *Entry) (Proof, error) {
+// checkInclusion verifies, offline, the inclusion proof of entry and the checkpoint that
+// it leads to. What it returns is no proof before confirm has agreed; timed is as in
+// hold.
+func (p *Prover) checkInclusion(claim Claim, leaf [32]byte, entry *Entry) (candidate Proof, timed bool, err error) {
 	checkpoint, err := entry.Inclusion.verify(p.log, leaf)
 	if err != nil {
-		return Proof{}, err
+		return Proof{}, false, err
 	}
 	if err := entry.checkIndex(p.log); err != nil {
-		return Proof{}, err
+		return Proof{}, false, err
 	}
-	timed, err := p.log.checkTimes(claim, entry)
+	timed, err = p.log.checkTimes(claim, entry)
 	if err != nil {
-		return Proof{}, err
+		return Proof{}, false, err
 	}
-	if err := p.hold(ctx, checkpoint, timed); err != nil {
-		return Proof{}, err
-	}
-	if err := p.requireQuorum(ctx, checkpoint, uint64(entry.Inclusion.Index)); err != nil { //nolint:gosec // the proof verified: it is not negative
-		return Proof{}, err
-	}
-	proven := Proof{
+	candidate = Proof{
 		log:        p.log.name,
 		logID:      p.log.id,
 		keyID:      p.log.keyID,
@@ -210,14 +221,26 @@ func (p *Prover) include(ctx context.Context, claim Claim, leaf [32]byte, entry 
 		checkpoint: checkpoint,
 	}
 	if len(entry.SignedEntryTimestamp) > 0 {
-		proven.integratedTime = entry.IntegratedTime
+		candidate.integratedTime = entry.IntegratedTime
 	}
-	if known, ok := p.proofs.Get(leaf); !ok || known.integratedTime == 0 || proven.integratedTime != 0 {
+	return candidate, timed, nil
+}
+
+// confirm makes sure that the checkpoint of a candidate belongs to the log's history and
+// is witnessed, and remembers the proof that it has become.
+func (p *Prover) confirm(ctx context.Context, candidate Proof, timed bool) error {
+	if err := p.hold(ctx, candidate.checkpoint, timed); err != nil {
+		return err
+	}
+	if err := p.requireQuorum(ctx, candidate.checkpoint, uint64(candidate.index)); err != nil { //nolint:gosec // the proof verified: it is not negative
+		return err
+	}
+	if known, ok := p.proofs.Get(candidate.leaf); !ok || known.integratedTime == 0 || candidate.integratedTime != 0 {
 		// Who shows the proof alone does not make us forget when the log said
 		// that it took the entry.
-		p.proofs.Add(leaf, proven)
+		p.proofs.Add(candidate.leaf, candidate)
 	}
-	return proven, nil
+	return nil
 }
 
 // fetch asks the log for an entry, once for all that ask at the same time.

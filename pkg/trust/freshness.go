@@ -7,6 +7,7 @@ import (
 	"context"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
@@ -20,7 +21,10 @@ const confirmations = 10
 
 // Freshness is how old what an object says of its log is, and may be.
 func Freshness(obj *v1alpha1.TransparencyLog) tlog.Freshness {
-	return tlog.Freshness{VerifiedAt: verifiedAt(&obj.Status), Limit: obj.Spec.Staleness()}
+	return tlog.Freshness{
+		VerifiedAt: verifiedAt(&obj.Status), Limit: obj.Spec.Staleness(),
+		Doubted: meta.IsStatusConditionFalse(obj.Status.Conditions, v1alpha1.ConditionConsistent),
+	}
 }
 
 // Freshness implements tlog.History. It is what any replica wrote down, which can
@@ -30,7 +34,9 @@ func (h *StatusHistory) Freshness(ctx context.Context) (tlog.Freshness, error) {
 	if err != nil {
 		return tlog.Freshness{}, err
 	}
-	return tlog.Freshness{VerifiedAt: h.lastVerified(obj), Limit: obj.Spec.Staleness()}, nil
+	known := Freshness(obj)
+	known.VerifiedAt = h.lastVerified(obj)
+	return known, nil
 }
 
 // lastVerified is when the log last showed any of its trees, as obj says, or as this

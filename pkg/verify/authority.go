@@ -45,6 +45,10 @@ type Authority struct {
 	// LogThreshold is how many logs with distinct keys must prove inclusion. 0
 	// means 1.
 	LogThreshold int
+	// AcceptUnasked lets proofs count that were verified in all but one thing: the
+	// log does not answer, and could not be asked if their checkpoint is in its
+	// history (tlog.UnaskedError). Evidence.Unasked says when that was needed.
+	AcceptUnasked bool
 	// InsecureIgnoreTlog accepts signatures that are in no log.
 	InsecureIgnoreTlog bool
 }
@@ -122,6 +126,12 @@ func (a *Authority) Verify(ctx context.Context, digest string, signatures []Sign
 		}
 		verdict = a.verifyAttestation(ctx, digest, signatures, required, found.Evidence)
 	}
+	if found, ok := verdict.(Verified); ok && found.Evidence.Unasked() != "" {
+		// What was looked at after it can have shown that the log lies.
+		if _, doubt := a.Standing(ctx, found.Evidence); doubt != nil {
+			return doubt
+		}
+	}
 	return verdict
 }
 
@@ -141,7 +151,7 @@ func (a *Authority) search(ctx context.Context, digest string, signatures []Sign
 			return Unavailable{Cause: DeadlineExceeded, Detail: "time ran out before all signatures were looked at"}
 		}
 		verdict := a.verifyOne(ctx, digest, s, want)
-		if _, ok := verdict.(Verified); ok {
+		if isComplete(verdict) {
 			return verdict
 		}
 		best = further(best, verdict)
@@ -174,7 +184,7 @@ func (a *Authority) verifyOne(ctx context.Context, digest string, s Signature, w
 	var best Verdict = Rejected{Reason: NoSignature, Detail: attestationMessage}
 	for _, key := range keys {
 		verdict := a.verifyKey(ctx, c, key, digest, want)
-		if _, ok := verdict.(Verified); ok {
+		if isComplete(verdict) {
 			return verdict
 		}
 		best = further(best, verdict)

@@ -12,21 +12,35 @@ import (
 )
 
 // proveLogged returns a proof of inclusion from as many logs with distinct keys
-// as the threshold asks for, or the error of the log that came furthest.
+// as the threshold asks for, or the error of the log that came furthest. Proofs of logs
+// that do not answer count last, and only if the authority accepts them.
 func (a *Authority) proveLogged(ctx context.Context, c *candidate, key Key, stamped stamps) ([]tlog.Proof, error) {
 	proven := map[[32]byte]bool{}
-	var proofs []tlog.Proof
+	var proofs, unasked []tlog.Proof
 	var best Verdict
 	for _, l := range a.Logs {
 		if proven[l.Log().KeyID()] {
 			continue // a second object for the same key is not a second log
 		}
 		proof, err := proveIn(ctx, l, c, key, stamped)
+		if lacking, ok := errors.AsType[*tlog.UnaskedError](err); ok && a.AcceptUnasked {
+			unasked = append(unasked, lacking.Proof)
+		}
 		if err != nil {
 			best = further(best, verdictOf(err))
 			continue
 		}
 		proven[l.Log().KeyID()] = true
+		proofs = append(proofs, proof)
+		if len(proofs) == a.logThreshold() {
+			return proofs, nil
+		}
+	}
+	for _, proof := range unasked {
+		if proven[proof.KeyID()] {
+			continue
+		}
+		proven[proof.KeyID()] = true
 		proofs = append(proofs, proof)
 		if len(proofs) == a.logThreshold() {
 			return proofs, nil
@@ -49,6 +63,7 @@ func proveIn(ctx context.Context, l *tlog.Prover, c *candidate, key Key, stamped
 	claim = claim.StampedAt(stamped.all())
 	id := l.Log().ID()
 	var best Verdict
+	var unasked error
 	for _, e := range c.entries {
 		if !bytes.Equal(e.LogID, id[:]) {
 			continue
@@ -57,7 +72,13 @@ func proveIn(ctx context.Context, l *tlog.Prover, c *candidate, key Key, stamped
 		if err == nil {
 			return proof, nil
 		}
+		if errors.As(err, new(*tlog.UnaskedError)) {
+			unasked = err
+		}
 		best = further(best, verdictOf(err))
+	}
+	if unasked != nil {
+		return tlog.Proof{}, unasked
 	}
 	if best != nil {
 		return tlog.Proof{}, verdictError{best}

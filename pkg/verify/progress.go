@@ -27,9 +27,17 @@ var progress = []Reason{
 	WitnessQuorumNotMet,
 }
 
-// further returns the verdict that says more: an Unavailable over a Rejected,
-// since what could not be judged might have been good, and between two of a kind
-// the one that came further, or came first. Verified is never passed in.
+// isComplete reports whether a verdict is as good as any can be: Verified, and the logs
+// could be asked about all of it.
+func isComplete(v Verdict) bool {
+	good, ok := v.(Verified)
+	return ok && good.Evidence.Unasked() == ""
+}
+
+// further returns the verdict that says more: a Verified over all others, an Unavailable
+// over a Rejected, since what could not be judged might have been good, and between two
+// of a kind the one that came further, or came first. A complete Verified ends the search,
+// and is never passed in.
 func further(a, b Verdict) Verdict {
 	if a == nil {
 		return b
@@ -42,6 +50,8 @@ func further(a, b Verdict) Verdict {
 
 func rank(v Verdict) int {
 	switch v := v.(type) {
+	case Verified:
+		return len(progress) + 1
 	case Unavailable:
 		return len(progress)
 	case Rejected:

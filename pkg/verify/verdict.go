@@ -5,6 +5,7 @@ package verify
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/countersign-dev/countersign/pkg/tlog"
@@ -70,4 +71,24 @@ type Evidence struct {
 	SignedAt []time.Time `json:"signedAt,omitempty"`
 	// VerifiedAt is when the verdict was reached.
 	VerifiedAt time.Time `json:"verifiedAt"`
+}
+
+// Unasked says why a log could not be asked whether what it proves here is in its history,
+// and is empty when no proof lacks that. See Authority.AcceptUnasked.
+func (e Evidence) Unasked() string {
+	for _, proof := range e.allProofs() {
+		if why := proof.Unasked(); why != "" {
+			return printable(why)
+		}
+	}
+	return ""
+}
+
+// allProofs returns the proofs of the signature and of the attestations.
+func (e Evidence) allProofs() []tlog.Proof {
+	proofs := slices.Clone(e.Proofs)
+	for _, attestation := range e.Attestations {
+		proofs = append(proofs, attestation.Proofs...)
+	}
+	return proofs
 }

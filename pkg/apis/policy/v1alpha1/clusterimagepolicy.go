@@ -100,6 +100,19 @@ type ClusterImagePolicySpec struct {
 	// somebody wrote down. It defaults to false.
 	// +optional
 	RequireDigest *bool `json:"requireDigest,omitempty"`
+
+	// onUnavailable says what happens to an image that cannot be verified in full
+	// because a log or a registry does not answer. deny refuses it.
+	// allowEmbeddedProof accepts a signature that brings its own proof of
+	// inclusion, under a checkpoint that the log signed and that it cannot be asked
+	// about at the moment. allowPreviouslyVerified accepts a digest that the same
+	// replica verified in full under the same policy, keys and logs, not longer ago
+	// than the log's maxStaleness. Both end when the log was last verified longer
+	// ago than its maxStaleness, each use of them is shown, and neither accepts
+	// anything that contradicts what is known. It defaults to deny.
+	// +optional
+	// +default="deny"
+	OnUnavailable OnUnavailable `json:"onUnavailable,omitempty"`
 }
 
 // KMSKeys returns the URIs of the keys that the policy's authorities name.
@@ -112,6 +125,21 @@ func (s *ClusterImagePolicySpec) KMSKeys() []string {
 	}
 	return uris
 }
+
+// OnUnavailable says what happens when something that is needed does not answer.
+// +kubebuilder:validation:Enum=deny;allowEmbeddedProof;allowPreviouslyVerified
+type OnUnavailable string
+
+// What can happen when something that is needed does not answer.
+const (
+	// OnUnavailableDeny refuses.
+	OnUnavailableDeny OnUnavailable = "deny"
+	// OnUnavailableAllowEmbeddedProof does without the log's word on a checkpoint
+	// that it signed.
+	OnUnavailableAllowEmbeddedProof OnUnavailable = "allowEmbeddedProof"
+	// OnUnavailableAllowPreviouslyVerified keeps to a recent verdict on the digest.
+	OnUnavailableAllowPreviouslyVerified OnUnavailable = "allowPreviouslyVerified"
+)
 
 // ImagePattern selects images by name.
 // +kubebuilder:pruning:PreserveUnknownFields

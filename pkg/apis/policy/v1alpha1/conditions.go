@@ -97,6 +97,9 @@ const (
 	ReasonKeyNotValid = "KeyNotValid"
 	// ReasonCheckpointStale: the log was last verified too long ago.
 	ReasonCheckpointStale = "CheckpointStale"
+	// ReasonAcceptedInOutage (Events of policies): images were accepted without full
+	// verification, as spec.onUnavailable allows.
+	ReasonAcceptedInOutage = "AcceptedInOutage"
 	// ReasonUnavailable: the log, mirror or key service did not answer, or not in
 	// time.
 	ReasonUnavailable = "Unavailable"

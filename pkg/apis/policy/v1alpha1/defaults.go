@@ -31,6 +31,9 @@ func (p *ClusterImagePolicy) SetDefaults() {
 	if p.Spec.Threshold == 0 {
 		p.Spec.Threshold = 1
 	}
+	if p.Spec.OnUnavailable == "" {
+		p.Spec.OnUnavailable = OnUnavailableDeny
+	}
 	for i := range p.Spec.Authorities {
 		if key := p.Spec.Authorities[i].Key; key != nil && key.HashAlgorithm == "" {
 			key.HashAlgorithm = DefaultHashAlgorithm

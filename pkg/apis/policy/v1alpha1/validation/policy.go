@@ -41,6 +41,8 @@ const (
 func ClusterImagePolicy(policy *v1alpha1.ClusterImagePolicy) field.ErrorList {
 	spec, path := &policy.Spec, field.NewPath("spec")
 	errs := oneOf(path.Child("mode"), spec.Mode, v1alpha1.ModeEnforce, v1alpha1.ModeWarn, v1alpha1.ModeAudit)
+	errs = append(errs, oneOf(path.Child("onUnavailable"), spec.OnUnavailable,
+		v1alpha1.OnUnavailableDeny, v1alpha1.OnUnavailableAllowEmbeddedProof, v1alpha1.OnUnavailableAllowPreviouslyVerified)...)
 	if len(spec.Images) == 0 {
 		errs = append(errs, field.Required(path.Child("images"), "at least one pattern says which images are covered"))
 	}

@@ -76,10 +76,12 @@ func TestClusterImagePolicy(t *testing.T) {
 		edit func(*spec)
 		want []string
 	}{
-		"a good policy":              {func(*spec) {}, nil},
-		"a mode that does not exist": {func(s *spec) { s.Mode = "block" }, []string{"spec.mode"}},
-		"no images":                  {func(s *spec) { s.Images = nil }, []string{"spec.images"}},
-		"a glob that does not parse": {func(s *spec) { s.Images[0].Glob = "UPPER case" }, []string{"spec.images[0].glob"}},
+		"a good policy":                 {func(*spec) {}, nil},
+		"a mode that does not exist":    {func(s *spec) { s.Mode = "block" }, []string{"spec.mode"}},
+		"an outage that opens the gate": {func(s *spec) { s.OnUnavailable = "allow" }, []string{"spec.onUnavailable"}},
+		"a recent verdict in an outage": {func(s *spec) { s.OnUnavailable = v1alpha1.OnUnavailableAllowPreviouslyVerified }, nil},
+		"no images":                     {func(s *spec) { s.Images = nil }, []string{"spec.images"}},
+		"a glob that does not parse":    {func(s *spec) { s.Images[0].Glob = "UPPER case" }, []string{"spec.images[0].glob"}},
 		"a glob that is too long": {
 			func(s *spec) { s.Images[0].Glob = strings.Repeat("a", maxGlob+1) }, []string{"spec.images[0].glob"},
 		},
@@ -332,6 +334,16 @@ func TestPolicyWarnings(t *testing.T) {
 				s.Images[0].Glob, s.Authorities = "**", s.Authorities[1:]
 				s.Authorities[0].Static = &v1alpha1.StaticAuthority{Action: v1alpha1.StaticPass}
 			}, both, []string{"every image from everywhere"},
+		},
+		"proofs that nobody can be asked about": {
+			func(s *spec) { s.OnUnavailable = v1alpha1.OnUnavailableAllowEmbeddedProof }, both, []string{"that nobody else sees"},
+		},
+		"proofs that no signature brings": {func(s *spec) {
+			s.OnUnavailable = v1alpha1.OnUnavailableAllowEmbeddedProof
+			s.Authorities[0].SignatureFormat = v1alpha1.SignatureFormatLegacy
+		}, both, []string{"changes nothing"}},
+		"earlier verdicts": {
+			func(s *spec) { s.OnUnavailable = v1alpha1.OnUnavailableAllowPreviouslyVerified }, both, []string{"withdrawn"},
 		},
 		"a key that nobody needs": {
 			func(s *spec) { s.Authorities[1].Static = &v1alpha1.StaticAuthority{Action: v1alpha1.StaticPass} },

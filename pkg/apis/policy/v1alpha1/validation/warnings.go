@@ -42,10 +42,26 @@ func PolicyWarnings(policy *v1alpha1.ClusterImagePolicy, known Known) []string {
 		}
 		warnings = append(warnings, authorityWarnings(path, a, known)...)
 	}
+	if spec.OnUnavailable == v1alpha1.OnUnavailableAllowEmbeddedProof {
+		if slices.ContainsFunc(spec.Authorities, mayEmbedProofs) {
+			warn("spec.onUnavailable", "while a log does not answer, whoever has its key can pass off an entry that nobody else sees")
+		} else {
+			warn("spec.onUnavailable", "allowEmbeddedProof changes nothing: no authority looks for signatures that bring a proof of being in a log")
+		}
+	}
+	if spec.OnUnavailable == v1alpha1.OnUnavailableAllowPreviouslyVerified {
+		warn("spec.onUnavailable", "while a registry or a log does not answer, a signature that was withdrawn counts for as long as the log's maxStaleness")
+	}
 	if len(spec.Authorities) > 1 && spec.Threshold <= 1 && slices.ContainsFunc(spec.Authorities, passes) {
 		warn("spec.authorities", "authorities are alternatives: the static one that passes makes the others needless")
 	}
 	return warnings
+}
+
+// mayEmbedProofs reports whether an authority accepts signatures that bring a proof of
+// inclusion: a legacy signature has only the log's promise.
+func mayEmbedProofs(a v1alpha1.Authority) bool {
+	return a.Static == nil && !a.CTLog.Ignored() && (a.SignatureFormat != v1alpha1.SignatureFormatLegacy || len(a.Attestations) > 0)
 }
 
 // authorityWarnings says what is legal in an authority and dangerous, and what it
