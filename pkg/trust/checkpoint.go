@@ -64,7 +64,7 @@ func store(status *v1alpha1.TransparencyLogStatus, next tlog.Checkpoint, pin *v1
 		},
 	}
 	if next.IsWitnessed() {
-		updated.Witnessed = &v1alpha1.WitnessedCheckpoint{Size: sizeOf(next), Note: next.Note(), VerifiedAt: metav1.NewTime(now)}
+		sayWitnessed(updated, next, now)
 	}
 	var others []v1alpha1.LogCheckpoint
 	for _, stored := range checkpoints(status) {
@@ -77,17 +77,32 @@ func store(status *v1alpha1.TransparencyLogStatus, next tlog.Checkpoint, pin *v1
 		}
 		others = append(others, *stored)
 	}
-	if known := updated.FirstContact; pin != nil && (known == nil || known.Size != pin.Size || known.RootHash != pin.RootHash || known.Method != v1alpha1.FirstContactPinned) {
-		updated.FirstContact = &v1alpha1.FirstContact{
-			Method: v1alpha1.FirstContactPinned, Size: pin.Size, RootHash: pin.RootHash, At: metav1.NewTime(now),
-		}
-	}
+	sayPinned(updated, pin, now)
 	if len(others) > maxShards {
 		return fmt.Errorf("%w: the log has more than %d trees", tlog.ErrLimit, maxShards)
 	}
 	status.Checkpoint = updated
 	status.Shards = others
 	return nil
+}
+
+// sayPinned makes the pin the first contact with the tree of stored, which was shown to be
+// of one history with it. It reports whether that is news.
+func sayPinned(stored *v1alpha1.LogCheckpoint, pin *v1alpha1.LogPin, now time.Time) bool {
+	known := stored.FirstContact
+	if pin == nil || known != nil && known.Method == v1alpha1.FirstContactPinned && known.Size == pin.Size && known.RootHash == pin.RootHash {
+		return false
+	}
+	stored.FirstContact = &v1alpha1.FirstContact{
+		Method: v1alpha1.FirstContactPinned, Size: pin.Size, RootHash: pin.RootHash, At: metav1.NewTime(now),
+	}
+	return true
+}
+
+// sayWitnessed makes next, which is stored already, the one that witnesses have cosigned.
+func sayWitnessed(stored *v1alpha1.LogCheckpoint, next tlog.Checkpoint, now time.Time) {
+	stored.Note = next.Note()
+	stored.Witnessed = &v1alpha1.WitnessedCheckpoint{Size: sizeOf(next), Note: next.Note(), VerifiedAt: metav1.NewTime(now)}
 }
 
 // accuse writes the evidence into the status of obj, and the conditions that

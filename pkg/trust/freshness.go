@@ -62,8 +62,9 @@ func (h *StatusHistory) Confirm(ctx context.Context, shown tlog.Checkpoint) erro
 			return false, nil // somebody saw more meanwhile
 		}
 		now := h.now()
+		pinned := sayPinned(stored, pinOfTree(&obj.Spec, stored.Origin), now)
 		if age := now.Sub(verifiedAt(&obj.Status)); age >= 0 && age < obj.Spec.Staleness()/confirmations {
-			return false, nil
+			return pinned, nil
 		}
 		stored.VerifiedAt = metav1.NewTime(now)
 		return true, nil

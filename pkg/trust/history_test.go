@@ -102,6 +102,14 @@ func TestHistoryKeepsWhatWitnessesSaw(t *testing.T) {
 	if c.writes != writes {
 		t.Error("what is known was written again")
 	}
+	retired := log.Fork(6)
+	retired.TreeID++
+	mustAdvance(t, c.history(), verified(retired.Checkpoint(6)))
+	mustAdvance(t, c.history(), alone(9))
+	mustAdvance(t, c.history(), verified(witness.Cosign(retired.Checkpoint(6), time.Now())))
+	if status := c.object().Status; status.Checkpoint.Origin != log.Origin() || status.Shards[0].Witnessed == nil || status.Shards[0].Witnessed.Size != 6 {
+		t.Errorf("a shard that was cosigned takes the place of the active tree: %+v", status)
+	}
 	if note, err := c.history().Witnessed(t.Context(), "another tree"); note != nil || err != nil {
 		t.Errorf("of another tree: %q, %v", note, err)
 	}

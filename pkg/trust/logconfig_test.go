@@ -149,7 +149,7 @@ func TestWhatCannotBeAskedOfALog(t *testing.T) {
 }
 
 // TestStatusSaysWhatIsPinned: first contact with a tree that the spec pins is the pin, from
-// the next checkpoint that is stored.
+// the next poll, or the next checkpoint that is stored.
 func TestStatusSaysWhatIsPinned(t *testing.T) {
 	c, log := newCluster(t), grown(10)
 	mustAdvance(t, c.history(), checkpointOf(t, log, 3))
@@ -161,6 +161,12 @@ func TestStatusSaysWhatIsPinned(t *testing.T) {
 	obj.Spec.Shards = []v1alpha1.LogShard{{TreeID: "1"}, {TreeID: strconv.FormatInt(log.TreeID, 10), Pin: &v1alpha1.LogPin{Size: 2, RootHash: hex.EncodeToString(log.Root(2))}}}
 	if err := c.Update(t.Context(), obj); err != nil {
 		t.Fatal(err)
+	}
+	if err := c.history().Confirm(t.Context(), checkpointOf(t, log, 3)); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.object().Status.Checkpoint.FirstContact; got.Method != v1alpha1.FirstContactPinned || got.Size != 2 {
+		t.Errorf("when the log was polled with the pin, first contact is %+v", got)
 	}
 	for size := 5; size < 8; size++ {
 		mustAdvance(t, c.history(), checkpointOf(t, log, size))
