@@ -38,7 +38,7 @@ func adviceTable() map[Reason]string {
 		verify.CheckpointInvalid:      tampered,
 		verify.CheckpointInconsistent: "do not retry: the log contradicts what this cluster has seen of it; tell the log's operator, and see `kubectl describe transparencylog`",
 		verify.CheckpointStale:        "see `kubectl describe transparencylog`: nobody has heard of the log for longer than its maxStaleness; it must be reachable again",
-		verify.WitnessQuorumNotMet:    "see `kubectl describe transparencylog`: too few witnesses have cosigned the log",
+		verify.WitnessQuorumNotMet:    "try again when the witnesses that are missing have cosigned the log; `kubectl describe transparencylog` says which have",
 		verify.AttestationMissing:     "attach the attestation that the policy requires with `cosign attest …`",
 		verify.AttestationInvalid:     "attach the attestation again: the one beside the image does not verify",
 		verify.AttestationRejected:    change,
