@@ -47,6 +47,18 @@ func CheckConsistency(older, newer Checkpoint, hashes [][]byte) error {
 	return checkConsistency(older, newer, hashes)
 }
 
+// Missing is who is missing when all witnesses have cosigned, or none.
+func (p *WitnessPolicy) Missing(all bool) string {
+	if p.quorum == nil {
+		return ""
+	}
+	counts := make([]bool, len(p.witnesses))
+	for i := range counts {
+		counts[i] = all
+	}
+	return p.quorum.missing(counts)
+}
+
 func ProvesOtherPowerOfTwo(older, newer Checkpoint, hashes [][]byte) bool {
 	return provesOtherPowerOfTwo(older, newer, hashes)
 }

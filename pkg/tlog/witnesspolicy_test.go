@@ -290,3 +290,29 @@ func TestPolicyForAKeyThatIsNone(t *testing.T) {
 		t.Error("text is taken for a public key")
 	}
 }
+
+// FuzzWitnessPolicy: whatever is taken for a policy is met when all cosign, and, if it asks
+// for anybody, not met when nobody does.
+func FuzzWitnessPolicy(f *testing.F) {
+	x, y, z := tlogtest.NewWitness("x.example"), tlogtest.NewWitness("y.example"), tlogtest.NewPostQuantumWitness("z.example")
+	for _, policy := range []string{
+		"", "quorum none", "witness X %0\nquorum X\n", "witness X %0\nwitness Y %1\nwitness Z %2\ngroup G 2 X Y Z\nquorum G\n",
+		"witness X %0\nwitness Y %1\ngroup G all X\ngroup H any G Y\nquorum H\n# end", "group G 0 X\nquorum G", "quorum X\r\n", "log %0\nquorum none",
+	} {
+		f.Add(witnessed(policy, x, y, z))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		policy, err := tlog.ParseWitnessPolicy(text)
+		if err != nil {
+			return
+		}
+		if missing := policy.Missing(true); missing != "" {
+			t.Errorf("all have cosigned, and %s is missing", missing)
+		}
+		asks := policy.Missing(false) != ""
+		none := strings.Contains(text, "none")
+		if !asks && !none {
+			t.Errorf("nobody is asked for by %q", text)
+		}
+	})
+}
