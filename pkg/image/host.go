@@ -44,6 +44,24 @@ func normaliseHost(host string) string {
 	return strings.TrimSuffix(host, ":443")
 }
 
+// ParseHost reads the host[:port] of a registry in the one spelling that references
+// may have, and returns its normalised name, as Reference.Registry. The error is a
+// *SyntaxError.
+func ParseHost(s string) (string, error) {
+	err := checkText(s)
+	if err == nil {
+		err = checkHost(s)
+	}
+	if err != nil {
+		return "", &SyntaxError{Kind: "registry host", Text: s, Problem: err.Error()}
+	}
+	return normaliseHost(s), nil
+}
+
+// NormaliseHost returns the name of the registry that answers at a host[:port]: that
+// of ParseHost where that accepts it.
+func NormaliseHost(host string) string { return normaliseHost(host) }
+
 // checkHost accepts a registry host in its one canonical spelling. Another
 // spelling of the same host (upper case, a trailing dot, 127.1, a port 0443)
 // would be the same registry under a name that no policy's glob matches.

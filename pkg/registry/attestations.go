@@ -18,14 +18,16 @@ const dsseType = "application/vnd.dsse.envelope.v1+json"
 // among its Signatures. Errors, and what is returned beside them, are as with
 // Signatures.
 func (c *Client) Attestations(ctx context.Context, ref image.Reference, digest string, from Source) ([]verify.Signature, error) {
-	return c.list(ctx, place{ref, digest, from, "attestations"}, func(ctx context.Context, s *search) ([]verify.Signature, error) {
-		return s.tagged(ctx, ".att", s.envelopes)
+	return c.list(ctx, c.place(ref, digest, from, "attestations"), func(ctx context.Context, s *search) ([]verify.Signature, error) {
+		return s.copies(ctx, func(ctx context.Context, s *search) ([]verify.Signature, error) {
+			return s.tagged(ctx, ".att", s.envelopes)
+		})
 	})
 }
 
 // CachedAttestations is to Attestations what CachedSignatures is to Signatures.
 func (c *Client) CachedAttestations(ref image.Reference, digest string, from Source) ([]verify.Signature, bool) {
-	return c.cached(place{ref, digest, from, "attestations"})
+	return c.cached(c.place(ref, digest, from, "attestations"))
 }
 
 // envelopes reads the attestations among the layers of m.

@@ -12,36 +12,42 @@ package registry
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"net/url"
-	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/google/go-containerregistry/pkg/authn"
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/semaphore"
 
-	"github.com/countersign-dev/countersign/pkg/image"
 	"github.com/countersign-dev/countersign/pkg/verify"
 )
 
 // Options configure a Client. The zero value is anonymous, HTTPS only, with the
-// system's roots and the default limits.
+// system's roots, the environment's proxies and the default limits.
 type Options struct {
 	// Keychain finds the credentials for a repository; nil means none.
 	Keychain authn.Keychain
-	// Transport sends the requests; nil means one of our own. It should not
-	// decompress. One given here must itself keep names that resolve to loopback,
-	// link-local and metadata addresses from being dialled.
-	Transport http.RoundTripper
+	// Hosts are the registries that are not reached as all others are. SetHosts
+	// changes them.
+	Hosts Hosts
 	// InsecureRegistries are the hosts, host[:port] in lower case and exactly as
-	// references write them, that are spoken to by plain HTTP. All others, those
-	// on loopback included, are spoken to by HTTPS.
+	// references write them, that are spoken to by plain HTTP, whatever Hosts
+	// say. All others, those on loopback included, are spoken to by HTTPS.
 	InsecureRegistries []string
 	// Limits bound what registries may send; zero fields have their defaults.
 	Limits Limits
 	// Logger is told at level 1 what was found beside an image and left out.
 	Logger logr.Logger
+	// Trace, if not nil, is told of each request. It may be called concurrently.
+	Trace func(Exchange)
+
+	// proxy and dialer stand in for the environment and the network in tests.
+	proxy  func(*http.Request) (*url.URL, error)
+	dialer net.Dialer
 }
 
 // Client asks registries. It keeps connections, sessions and content known by
@@ -53,7 +59,11 @@ type Client struct {
 	limits   Limits
 	log      logr.Logger
 
-	sessions   *lru.Cache[string, session]
+	options     Options
+	connections atomic.Pointer[connections]
+	generations atomic.Uint64
+
+	sessions   *lru.Cache[sessionKey, session]
 	handshakes flight[http.RoundTripper]
 
 	resolving flight[string]
@@ -73,22 +83,22 @@ func New(o Options) *Client {
 	if o.Keychain == nil {
 		o.Keychain = authn.NewMultiKeychain()
 	}
-	if o.Transport == nil {
-		o.Transport = newTransport()
+	if o.proxy == nil {
+		o.proxy = http.ProxyFromEnvironment
 	}
-	insecure := make(map[string]bool, len(o.InsecureRegistries))
-	for _, host := range o.InsecureRegistries {
-		insecure[strings.ToLower(host)] = true
+	if o.dialer.Timeout == 0 {
+		o.dialer.Timeout, o.dialer.KeepAlive = 5*time.Second, 30*time.Second
 	}
-	sessions, err := lru.New[string, session](maxSessions)
+	sessions, err := lru.New[sessionKey, session](maxSessions)
 	if err != nil {
 		panic(err) // only for a size below one
 	}
-	return &Client{
+	c := &Client{
 		keychain: o.Keychain,
-		guard:    &guard{next: o.Transport, insecure: insecure, maxBody: limits.response()},
+		guard:    &guard{maxBody: limits.response(), trace: o.Trace},
 		limits:   limits,
 		log:      o.Logger,
+		options:  o,
 		sessions: sessions,
 
 		handshakes: flight[http.RoundTripper]{limit: limits.exchange()},
@@ -100,6 +110,20 @@ func New(o Options) *Client {
 		contents: newCache[[]byte](limits.Cache),
 		found:    newCache[[]verify.Signature](limits.Cache),
 	}
+	c.SetHosts(o.Hosts)
+	return c
+}
+
+// SetHosts changes how registries are reached: requests that begin from now on
+// are made so. What is known by digest stays known.
+func (c *Client) SetHosts(hosts Hosts) {
+	hosts = hosts.withPlainHTTP(c.options.InsecureRegistries)
+	before := c.connections.Swap(&connections{
+		generation: c.generations.Add(1), hosts: hosts, named: hosts.named(), proxy: c.options.proxy, dialer: c.options.dialer, transports: map[route]*http.Transport{},
+	})
+	if before != nil {
+		before.close()
+	}
 }
 
 // within bounds a call by the limit on its time.
@@ -110,9 +134,4 @@ func (c *Client) within(ctx context.Context) (context.Context, context.CancelFun
 // hostnameOf cuts the port off host[:port].
 func hostnameOf(host string) string {
 	return (&url.URL{Host: host}).Hostname()
-}
-
-// hostOf is the registry as requests to it name it.
-func hostOf(ref image.Reference) string {
-	return ref.Name().Context().RegistryStr()
 }

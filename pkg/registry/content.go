@@ -15,24 +15,55 @@ import (
 	"github.com/countersign-dev/countersign/pkg/verify"
 )
 
-// search is the work of one call of Signatures: where to look, for which image,
-// what may still be read on its behalf, and what is held of the memory that all
-// searches share.
+// search is the work of one call of Signatures: where to look, and for which image.
 type search struct {
 	*Client
+	*budget
+	via *connections
+	// endpoints are where the place is found, and repository is the one of them
+	// that is asked.
+	endpoints  []endpoint
 	repository name.Repository
 	prefix     string // of cosign's tags
 	digest     string
-	bytes      atomic.Int64
-	held       atomic.Int64
-	signatures atomic.Int64
 }
 
-func (c *Client) newSearch(p place) *search {
-	s := &search{Client: c, repository: p.repository().Name(), prefix: p.from.TagPrefix, digest: p.digest}
+// budget is what may still be read in one call of Signatures, and what is held of
+// the memory that all calls share.
+type budget struct {
+	bytes, held, signatures atomic.Int64
+}
+
+func (c *Client) newSearch(p place) (*search, error) {
+	endpoints, err := p.via.hosts.endpoints(p.repository)
+	if err != nil {
+		return nil, err
+	}
+	s := &search{Client: c, budget: &budget{}, via: p.via, endpoints: endpoints, prefix: p.prefix, digest: p.digest}
 	s.bytes.Store(c.limits.Total)
 	s.signatures.Store(int64(c.limits.Signatures))
-	return s
+	return s, nil
+}
+
+// copies asks one question at each endpoint in turn, until one of them has an
+// answer. That there is none is the original's to say: what a copy lacks, or fails
+// to answer, it may have. All that was found is returned, beside an error.
+func (s *search) copies(ctx context.Context, look func(context.Context, *search) ([]verify.Signature, error)) ([]verify.Signature, error) {
+	var all []verify.Signature
+	var failed error
+	for _, e := range s.endpoints {
+		at := *s
+		at.repository = e.repository
+		found, err := look(ctx, &at)
+		if err == nil && len(found) > 0 {
+			return found, nil
+		}
+		all = append(all, found...)
+		if failed = worse(failed, err); e.original {
+			failed = err
+		}
+	}
+	return all, failed
 }
 
 func (s *search) host() string { return s.repository.RegistryStr() }
@@ -119,7 +150,7 @@ func (s *search) content(ctx context.Context, kind string, d descriptor, limit i
 }
 
 func (s *search) fetch(ctx context.Context, kind string, d descriptor) ([]byte, error) {
-	q := request{repository: s.repository, method: http.MethodGet, path: kind + "/" + d.Digest, accept: "*/*", max: d.Size}
+	q := request{via: s.via, repository: s.repository, method: http.MethodGet, path: kind + "/" + d.Digest, accept: "*/*", max: d.Size}
 	if kind == "manifests" {
 		q.accept = d.MediaType
 	}

@@ -48,6 +48,11 @@ func refused(format string, args ...any) error { return &refusedError{fmt.Sprint
 func (e *refusedError) Error() string        { return "refused: " + e.rule }
 func (e *refusedError) Is(target error) bool { return target == errRefused }
 
+// errGuess refuses a scheme that go-containerregistry tries because of how a host's
+// name looks: it takes HTTPS or HTTP for possible where only one is. What came of
+// the other one is what there is to tell.
+var errGuess = errors.New("not the scheme of this registry")
+
 // errTooLarge is what a response's body ends with when it exceeds its bound.
 var errTooLarge = errors.New("response is too large")
 
@@ -108,7 +113,7 @@ func describe(err error) string {
 		cert      *tls.CertificateVerificationError
 		authority x509.UnknownAuthorityError
 		hostname  x509.HostnameError
-		alert     tls.AlertError
+		remote    *net.OpError
 		record    tls.RecordHeaderError
 		network   net.Error
 		ours      *refusedError
@@ -120,7 +125,7 @@ func describe(err error) string {
 		return "its host name does not resolve"
 	case errors.As(err, &cert), errors.As(err, &authority), errors.As(err, &hostname):
 		return "its certificate is not trusted"
-	case errors.As(err, &alert), errors.As(err, &record):
+	case errors.As(err, &record), errors.As(err, &remote) && remote.Op == "remote error": // a TLS alert
 		return "the TLS handshake fails"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "it refuses connections"

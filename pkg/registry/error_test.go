@@ -87,7 +87,7 @@ func TestADenialDoesNotRepeatWhatTheNetworkSaid(t *testing.T) {
 		"a host of no name": {"registry.invalid", "its host name does not resolve"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := New(Options{}).Resolve(t.Context(), parse(t, tc.host+"/org/app"))
+			_, err := New(Options{Hosts: Hosts{tc.host: {}}}).Resolve(t.Context(), parse(t, tc.host+"/org/app"))
 			if reasonOf(t, err) != verify.RegistryUnavailable || !strings.HasSuffix(err.Error(), "cannot be reached: "+tc.want) {
 				t.Errorf("%v, want that %s", err, tc.want)
 			}

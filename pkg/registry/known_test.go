@@ -98,7 +98,7 @@ func TestManySearchesAtOnceAskOnce(t *testing.T) {
 	waitFor(t, func() bool {
 		client.listing.mu.Lock()
 		defer client.listing.mu.Unlock()
-		c := client.listing.calls[place{ref, subject, Source{}, "signatures"}.key()]
+		c := client.listing.calls[client.place(ref, subject, Source{}, "signatures").key()]
 		return c != nil && c.waiting == cap(results)
 	})
 	close(release)

@@ -27,6 +27,7 @@ func (s *search) legacy(ctx context.Context) ([]verify.Signature, error) {
 func (s *search) tagged(ctx context.Context, suffix string, read func(context.Context, manifest) ([]verify.Signature, error)) ([]verify.Signature, error) {
 	what := "the image under " + suffix
 	a, err := s.askForList(ctx, request{
+		via:        s.via,
 		repository: s.repository,
 		method:     http.MethodGet,
 		path:       "manifests/" + s.prefix + s.tag() + suffix,

@@ -118,6 +118,7 @@ func (s *search) listReferrers(ctx context.Context) ([]descriptor, error) {
 // where the registry has no referrers API ("Referrers Tag Schema").
 func (s *search) fallbackTag(ctx context.Context) ([]descriptor, error) {
 	a, err := s.askForList(ctx, request{
+		via:        s.via,
 		repository: s.repository,
 		method:     http.MethodGet,
 		path:       "manifests/" + s.tag(),

@@ -26,6 +26,7 @@ var errOpaque = errors.New("no answer of the referrers API")
 // referrersAPI reads all pages of the list.
 func (s *search) referrersAPI(ctx context.Context) ([]descriptor, error) {
 	q := request{
+		via:        s.via,
 		repository: s.repository,
 		method:     http.MethodGet,
 		path:       "referrers/" + s.digest,
@@ -105,7 +106,7 @@ func (s *search) nextPage(q request, header http.Header) (string, error) {
 	if err != nil {
 		return "", refused
 	}
-	here := q.url(s.guard.insecure)
+	here := q.url()
 	next := here.ResolveReference(target)
 	if next.Scheme != here.Scheme || next.Host != here.Host || next.Path != here.Path || next.User != nil || next.RawQuery == "" {
 		return "", refused

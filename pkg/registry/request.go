@@ -21,6 +21,7 @@ import (
 
 // request is one question to a repository.
 type request struct {
+	via        *connections
 	repository name.Repository
 	method     string
 	path       string // below /v2/<repository>/, "manifests/latest"
@@ -42,10 +43,10 @@ type answer struct {
 	code      string // of the error, as the OCI distribution specification lists them
 }
 
-func (r request) url(insecure map[string]bool) *url.URL {
+func (r request) url() *url.URL {
 	host := r.repository.RegistryStr()
 	return &url.URL{
-		Scheme:   schemeOf(insecure, host),
+		Scheme:   r.via.scheme(host),
 		Host:     host,
 		Path:     "/v2/" + r.repository.RepositoryStr() + "/" + r.path,
 		RawQuery: r.query,
@@ -79,7 +80,7 @@ func (c *Client) note(r request, err error) {
 	if known := (*Error)(nil); errors.As(err, &known) && known.Err != nil {
 		cause = known.Err
 	}
-	c.log.V(1).Info("A request to a registry failed", "repository", r.repository.Name(), "path", r.path, "error", printable(cause.Error()))
+	c.log.V(1).Info("A request to a registry failed", "repository", r.repository.Name(), "path", r.path, "error", printable(withoutURL(cause).Error()))
 }
 
 // passing tells whether a failure is worth one more try. A registry that limits
@@ -111,12 +112,12 @@ func (c *Client) askOnce(ctx context.Context, r request) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.limits.exchange())
 	defer cancel()
 	host := r.repository.RegistryStr()
-	session, err := c.session(ctx, r.repository)
+	session, err := c.session(ctx, r.via, r.repository)
 	if err != nil {
 		return answer{}, failure(ctx, host, err)
 	}
-	ctx = forRegistry(ctx, hostnameOf(host))
-	req, err := http.NewRequestWithContext(ctx, r.method, r.url(c.guard.insecure).String(), nil)
+	ctx = withJourney(ctx, journey{r.via, host})
+	req, err := http.NewRequestWithContext(ctx, r.method, r.url().String(), nil)
 	if err != nil {
 		return answer{}, failure(ctx, host, err)
 	}
@@ -132,7 +133,7 @@ func (c *Client) askOnce(ctx context.Context, r request) (answer, error) {
 		return answer{}, failure(ctx, host, err)
 	}
 	if a.status == http.StatusUnauthorized || a.status == http.StatusForbidden {
-		c.sessions.Remove(r.repository.Name())
+		c.sessions.Remove(sessionKey{r.via.generation, r.repository.Name()})
 	}
 	return a, nil
 }

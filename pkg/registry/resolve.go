@@ -45,17 +45,38 @@ func (c *Client) Resolve(ctx context.Context, ref image.Reference) (string, erro
 	}
 	ctx, cancel := c.within(ctx)
 	defer cancel()
+	via := c.connections.Load()
 	digest, err := c.resolving.do(ctx, ref.Name().Name(), func(ctx context.Context) (string, error) {
-		return c.resolve(ctx, ref.Name())
+		return c.resolveAnywhere(ctx, via, ref)
 	})
 	if err != nil {
-		return "", failure(ctx, hostOf(ref), err)
+		return "", failure(ctx, ref.Name().Context().RegistryStr(), err)
 	}
 	return digest, nil
 }
 
-func (c *Client) resolve(ctx context.Context, ref name.Reference) (string, error) {
+// resolveAnywhere asks at each endpoint in turn, until one of them knows the tag.
+func (c *Client) resolveAnywhere(ctx context.Context, via *connections, ref image.Reference) (string, error) {
+	endpoints, err := via.hosts.endpoints(ref.Context())
+	if err != nil {
+		return "", err
+	}
+	var failed error
+	for _, e := range endpoints {
+		digest, err := c.resolve(ctx, via, e.repository.Tag(ref.Tag()))
+		if err == nil {
+			return digest, nil
+		}
+		if failed = worse(failed, err); e.original {
+			failed = err
+		}
+	}
+	return "", failed
+}
+
+func (c *Client) resolve(ctx context.Context, via *connections, ref name.Reference) (string, error) {
 	q := request{
+		via:        via,
 		repository: ref.Context(),
 		method:     http.MethodHead,
 		path:       "manifests/" + ref.Identifier(),

@@ -5,6 +5,7 @@ package registry
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -15,6 +16,12 @@ import (
 	"github.com/countersign-dev/countersign/pkg/verify"
 )
 
+// sessionKey keeps sessions apart that were made under different configurations.
+type sessionKey struct {
+	generation uint64
+	repository string
+}
+
 // session is a transport that has authenticated for one repository and renews
 // its token by itself.
 type session struct {
@@ -23,35 +30,36 @@ type session struct {
 }
 
 // session returns the repository's session, and makes it if there is none.
-func (c *Client) session(ctx context.Context, repository name.Repository) (http.RoundTripper, error) {
-	if s, ok := c.sessions.Get(repository.Name()); ok && time.Now().Before(s.expires) {
+func (c *Client) session(ctx context.Context, via *connections, repository name.Repository) (http.RoundTripper, error) {
+	key := sessionKey{via.generation, repository.Name()}
+	if s, ok := c.sessions.Get(key); ok && time.Now().Before(s.expires) {
 		return s.transport, nil
 	}
-	return c.handshakes.do(ctx, repository.Name(), func(ctx context.Context) (http.RoundTripper, error) {
-		t, err := c.handshake(ctx, repository)
+	return c.handshakes.do(ctx, fmt.Sprint(key), func(ctx context.Context) (http.RoundTripper, error) {
+		t, err := c.handshake(ctx, via, repository)
 		if err != nil {
 			return nil, failure(ctx, repository.RegistryStr(), err)
 		}
-		c.sessions.Add(repository.Name(), session{t, time.Now().Add(sessionLifetime)})
+		c.sessions.Add(key, session{t, time.Now().Add(sessionLifetime)})
 		return t, nil
 	})
 }
 
-func (c *Client) handshake(ctx context.Context, repository name.Repository) (http.RoundTripper, error) {
+func (c *Client) handshake(ctx context.Context, via *connections, repository name.Repository) (http.RoundTripper, error) {
 	host := repository.RegistryStr()
 	credentials, err := authn.Resolve(ctx, c.keychain, repository)
 	if err != nil {
 		return nil, &Error{verify.RegistryUnauthorized, "the credentials for registry " + host + " cannot be loaded", err}
 	}
 	var options []name.Option
-	if c.guard.insecure[host] {
+	if via.plainHTTP(host) {
 		options = append(options, name.Insecure)
 	}
 	registry, err := name.NewRegistry(host, options...)
 	if err != nil {
 		return nil, unavailable("registry %s is not a host", printable(host))
 	}
-	ctx = forRegistry(ctx, hostnameOf(host))
+	ctx = withJourney(ctx, journey{via, host})
 	scopes := []string{repository.Scope(transport.PullScope)}
 	return transport.NewWithContext(ctx, registry, credentials, transport.NewUserAgent(c.guard, "countersign"), scopes)
 }

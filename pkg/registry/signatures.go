@@ -29,36 +29,44 @@ import (
 // The registry is asked for its lists each time, and for content only if it is
 // not known by digest. The result is shared: do not change it.
 func (c *Client) Signatures(ctx context.Context, ref image.Reference, digest string, from Source) ([]verify.Signature, error) {
-	return c.list(ctx, place{ref, digest, from, "signatures"}, func(ctx context.Context, s *search) ([]verify.Signature, error) {
+	return c.list(ctx, c.place(ref, digest, from, "signatures"), func(ctx context.Context, s *search) ([]verify.Signature, error) {
 		return s.all(ctx)
 	})
 }
 
 // place is where evidence of one kind about one digest is looked for.
 type place struct {
-	ref    image.Reference
-	digest string
-	from   Source
-	kind   string
+	via        *connections
+	repository image.Repository
+	prefix     string // of cosign's tags
+	digest     string
+	kind       string
 }
 
-func (p place) repository() image.Repository { return p.from.in(p.ref) }
+func (c *Client) place(ref image.Reference, digest string, from Source, kind string) place {
+	via := c.connections.Load()
+	return place{via: via, repository: via.hosts.evidence(ref, from), prefix: from.TagPrefix, digest: digest, kind: kind}
+}
 
 // key keeps repositories apart, and prefixes in them: a signature that lies beside
 // an image in one says nothing about the same image in another.
 func (p place) key() string {
-	return p.kind + " " + p.repository().String() + "@" + p.digest + " " + p.from.TagPrefix
+	return p.kind + " " + p.repository.String() + "@" + p.digest + " " + p.prefix
 }
 
-// list returns what look finds in a place, and remembers it.
+// list returns what look finds in a place, and remembers it. Work that is joined is
+// done as whoever began it reaches registries.
 func (c *Client) list(ctx context.Context, p place, look func(context.Context, *search) ([]verify.Signature, error)) ([]verify.Signature, error) {
-	if !sha256Digest.MatchString(p.digest) || p.repository().IsZero() {
+	if !sha256Digest.MatchString(p.digest) || p.repository.IsZero() {
 		return nil, unavailable("no image is named by digest %q", printable(p.digest))
 	}
 	ctx, cancel := c.within(ctx)
 	defer cancel()
 	found, err := c.listing.do(ctx, p.key(), func(ctx context.Context) ([]verify.Signature, error) {
-		s := c.newSearch(p)
+		s, err := c.newSearch(p)
+		if err != nil {
+			return nil, err
+		}
 		defer s.release()
 		return look(ctx, s)
 	})
@@ -68,7 +76,7 @@ func (c *Client) list(ctx context.Context, p place, look func(context.Context, *
 		c.found.remove(p.key())
 	}
 	if err != nil {
-		return found, failure(ctx, p.repository().Name().RegistryStr(), err)
+		return found, failure(ctx, p.repository.Name().RegistryStr(), err)
 	}
 	return found, nil
 }
@@ -77,16 +85,19 @@ func (c *Client) list(ctx context.Context, p place, look func(context.Context, *
 // Signatures found in that source, without a request, and whether there are any.
 // They may only be used to admit: before a denial, call Signatures.
 func (c *Client) CachedSignatures(ref image.Reference, digest string, from Source) ([]verify.Signature, bool) {
-	return c.cached(place{ref, digest, from, "signatures"})
+	return c.cached(c.place(ref, digest, from, "signatures"))
 }
 
 func (c *Client) cached(p place) ([]verify.Signature, bool) { return c.found.get(p.key()) }
 
 // all looks in both places at once.
 func (s *search) all(ctx context.Context) ([]verify.Signature, error) {
-	places := []func(context.Context) ([]verify.Signature, error){s.legacy, s.referrers}
+	places := []func(context.Context, *search) ([]verify.Signature, error){
+		func(ctx context.Context, s *search) ([]verify.Signature, error) { return s.legacy(ctx) },
+		func(ctx context.Context, s *search) ([]verify.Signature, error) { return s.referrers(ctx) },
+	}
 	return inParallel(len(places), len(places), func(i int) ([]verify.Signature, error) {
-		return places[i](ctx)
+		return s.copies(ctx, places[i])
 	})
 }
 

@@ -22,14 +22,6 @@ type Source struct {
 	TagPrefix string
 }
 
-// in returns the repository in which the evidence about ref is looked for.
-func (s Source) in(ref image.Reference) image.Repository {
-	if s.Repository.IsZero() {
-		return ref.Context()
-	}
-	return s.Repository
-}
-
 // String says for a person where that is.
 func (s Source) String() string {
 	where := "beside the image"

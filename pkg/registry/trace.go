@@ -1,0 +1,96 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Exchange is one request to a registry, or to a host that it refers to, and what
+// came of it. It holds no credentials and is fit to be shown.
+type Exchange struct {
+	Method string
+	// URL has what may be a credential replaced by "REDACTED".
+	URL string
+	// Status is that of the answer, 0 if there is none; Bytes is how much of its
+	// body was read.
+	Status int
+	Bytes  int64
+	// Took is the time until the answer had been read.
+	Took time.Duration
+	// Problem says why there is no answer, in a few words.
+	Problem string
+}
+
+// begin notes the start of an exchange, and returns what notes its end.
+func (g *guard) begin(req *http.Request) func(status int, read int64, err error) {
+	if g.trace == nil {
+		return func(int, int64, error) {}
+	}
+	start := time.Now()
+	e := Exchange{Method: req.Method, URL: printable(redactedURL(req))}
+	return func(status int, read int64, err error) {
+		e.Status, e.Bytes, e.Took = status, read, time.Since(start)
+		switch {
+		case err == nil:
+		case errors.Is(err, errGuess):
+			return // it never goes out
+		case req.Context().Err() != nil:
+			e.Problem = "it does not answer in time"
+		default:
+			e.Problem = describe(err)
+		}
+		g.trace(e)
+	}
+}
+
+const redacted = "REDACTED"
+
+// harmless are the parameters of the OCI distribution specification, and of
+// token requests, that say what is asked for and not who asks.
+var harmless = []string{"n", "last", "artifactType", "scope", "service"}
+
+// redactedURL is the address of a request without what may be a credential. Those
+// of storage that a registry redirects to are signed, in a parameter or in the
+// path: of them only the host is left.
+func redactedURL(req *http.Request) string {
+	shown := *req.URL
+	if j, _ := req.Context().Value(journeyKey).(journey); req.Response != nil && shown.Host != j.home {
+		return shown.Scheme + "://" + shown.Host + "/" + redacted
+	}
+	return withoutSecrets(&shown)
+}
+
+func withoutSecrets(shown *url.URL) string {
+	if shown.User != nil {
+		shown.User = url.User(redacted)
+	}
+	var parameters []string
+	for parameter := range strings.SplitSeq(shown.RawQuery, "&") {
+		name, value, valued := strings.Cut(parameter, "=")
+		switch {
+		case !valued && parameter != "":
+			parameter = redacted
+		case valued && (!slices.Contains(harmless, name) || strings.Contains(value, ";")):
+			parameter = name + "=" + redacted
+		}
+		parameters = append(parameters, parameter)
+	}
+	shown.RawQuery, shown.Fragment = strings.Join(parameters, "&"), ""
+	return shown.String()
+}
+
+// withoutURL takes the address out of the errors of http.Client, which repeat it
+// whole, signatures of redirects included.
+func withoutURL(err error) error {
+	for known := (*url.Error)(nil); errors.As(err, &known); {
+		err = known.Err
+	}
+	return err
+}

@@ -1,0 +1,112 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package registry
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/go-logr/logr/funcr"
+	"github.com/google/go-cmp/cmp"
+)
+
+// exchanges collects what a client traces.
+type exchanges struct {
+	mu  sync.Mutex
+	all []Exchange
+}
+
+func (e *exchanges) add(x Exchange) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.all = append(e.all, x)
+}
+
+// texts shows them without times, and with the hosts of fakes replaced by names.
+func (e *exchanges) texts(hosts map[string]string) []string {
+	var shown []string
+	for _, x := range e.all {
+		text := fmt.Sprintf("%s %s %d %d %s", x.Method, x.URL, x.Status, x.Bytes, x.Problem)
+		for host, name := range hosts {
+			text = strings.ReplaceAll(text, host, name)
+		}
+		shown = append(shown, strings.TrimSpace(text))
+	}
+	return shown
+}
+
+func TestEachRequestIsTraced(t *testing.T) {
+	f := newFake(t)
+	f.protect(serve("application/json", `{"token":"good"}`))
+	var seen exchanges
+	client := New(Options{InsecureRegistries: []string{f.host()}, Keychain: keychain{host: f.host()}, Trace: seen.add})
+	if _, err := client.Resolve(t.Context(), f.ref(t, "")); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"GET http://f/v2/ 401 0",
+		"GET http://f/token?scope=repository%3Aorg%2Fapp%3Apull&service=fake 200 16",
+		"HEAD http://f/v2/org/app/manifests/latest 200 0",
+	}
+	if diff := cmp.Diff(want, seen.texts(map[string]string{f.host(): "f"})); diff != "" {
+		t.Errorf("exchanges (-want +got):\n%s", diff)
+	}
+	for _, x := range seen.all {
+		if x.Took <= 0 {
+			t.Errorf("%s %s took %s", x.Method, x.URL, x.Took)
+		}
+	}
+}
+
+// TestWhatIsShownHoldsNoCredentials: neither what is traced nor what is logged, of
+// addresses that are signed, of passwords and tokens.
+func TestWhatIsShownHoldsNoCredentials(t *testing.T) {
+	const secret = "s3cr3t"
+	for name, tc := range map[string]struct {
+		location string
+		shown    string
+	}{
+		"a signed redirect":                {"http://storage.example/bucket/blob?X-Amz-Signature=" + secret + "&X-Amz-Expires=60", "http://storage.example/REDACTED"},
+		"a path that is signed":            {"http://storage.example/" + secret + "/blob", "http://storage.example/REDACTED"},
+		"a user in the address":            {"http://user:" + secret + "@storage.example/blob", "http://storage.example/REDACTED"},
+		"a signed address at home":         {"http://f/v2/other?sig=" + secret + "&n=5&" + secret, "http://f/v2/other?sig=REDACTED&n=5&REDACTED"},
+		"a parameter that looks harmless":  {"http://f/v2/other?N=" + secret, "http://f/v2/other?N=REDACTED"},
+		"one that is escaped":              {"http://f/v2/other?%6e=" + secret, "http://f/v2/other?%6e=REDACTED"},
+		"a fragment":                       {"http://f/v2/other#" + secret, "http://f/v2/other"},
+		"parts that are cut by semicolons": {"http://f/v2/other?n=1;token=" + secret, "http://f/v2/other?n=REDACTED"},
+		"a scheme that is not spoken":      {"ftp://storage.example/" + secret, "ftp://storage.example/REDACTED"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			f.on(latest, redirect(strings.Replace(tc.location, "://f/", "://"+f.host()+"/", 1)))
+			f.on("/v2/", func(w http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("Authorization") == "" {
+					w.Header().Set("WWW-Authenticate", `Basic realm="here"`)
+					w.WriteHeader(http.StatusUnauthorized)
+				}
+			})
+			var logged strings.Builder
+			var seen exchanges
+			client := New(Options{
+				InsecureRegistries: []string{f.host(), "storage.example"}, Keychain: keychain{host: f.host()}, Trace: seen.add,
+				Logger: funcr.New(func(_, args string) { logged.WriteString(args + "\n") }, funcr.Options{Verbosity: 9}),
+				dialer: net.Dialer{Resolver: names(nil)},
+			})
+			_, err := client.Resolve(t.Context(), f.ref(t, ""))
+			texts := strings.Join(seen.texts(map[string]string{f.host(): "f"}), "\n")
+			if !strings.Contains(texts, " "+tc.shown+" ") {
+				t.Errorf("it is not shown as %s:\n%s", tc.shown, texts)
+			}
+			for _, text := range []string{texts, logged.String(), fmt.Sprint(err)} {
+				if strings.Contains(text, secret) || strings.Contains(text, "cm9ib3Q6") { // base64 of "robot:"
+					t.Errorf("it holds a credential:\n%s", text)
+				}
+			}
+		})
+	}
+}
