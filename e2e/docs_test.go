@@ -25,7 +25,11 @@ func TestWhatTheDocumentsTellToApplyRenders(t *testing.T) {
 	}
 	for document, want := range map[string][]string{
 		"custom-resources.md": {"--image-extractors=/etc/countersign/extractors.yaml", "mountPath: /etc/countersign\n", "    - workflows\n", "kind: ImageExtractors"},
-		"cluster-safety.md":   {"      - countersign-system\n      - calico-system\n"},
+		"registries.md": {
+			"--registry-config=/etc/countersign-registries/registries.yaml", "mountPath: /etc/countersign-registries\n", "  name: countersign-registries\n",
+			"kind: RegistryConfig", "secretName: countersign-registry-certificates\n",
+		},
+		"cluster-safety.md": {"      - countersign-system\n      - calico-system\n"},
 	} {
 		t.Run(document, func(t *testing.T) {
 			t.Parallel()

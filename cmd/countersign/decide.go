@@ -11,7 +11,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -29,7 +29,8 @@ type decideOptions struct {
 	policies, trust []string
 	kubeconfig      string
 	namespace       string
-	insecure        []string
+	registries      registryOptions
+	verbose         bool
 	noMatch         string
 	output          string
 	timeout         time.Duration
@@ -41,7 +42,8 @@ func (o *decideOptions) register(c *cobra.Command) {
 	f.StringArrayVar(&o.trust, "trust", nil, "file or folder of further TransparencyLogs and Secrets (repeatable)")
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "take policies, logs and Secrets from this cluster instead")
 	f.StringVar(&o.namespace, "namespace", defaultNamespace, "countersign's own namespace, whose Secrets can be named")
-	registerInsecure(f, &o.insecure)
+	o.registries.register(f)
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "show each request to a registry, on standard error: how long it took and what came of it, without credentials")
 	f.StringVar(&o.noMatch, "no-match-policy", string(policy.NoMatchDeny), "what an image is that no policy covers: allow, warn or deny")
 	f.StringVarP(&o.output, "output", "o", "text", "text, json or yaml")
 	f.DurationVar(&o.timeout, "timeout", time.Minute, "time for all images together")
@@ -93,10 +95,15 @@ func (o *decideOptions) evaluator(ctx context.Context, stdin io.Reader, stderr i
 	if set.Len() == 0 {
 		return nil, errors.New("there is no ClusterImagePolicy to decide by")
 	}
-	return policy.NewEvaluator(policy.Options{
-		Policies: set,
-		Registry: registry.New(registry.Options{Keychain: authn.DefaultKeychain, InsecureRegistries: o.insecure}),
-	}), nil
+	var trace func(registry.Exchange)
+	if o.verbose {
+		trace = traceTo(stderr)
+	}
+	client, _, err := o.registries.open(logr.Discard(), trace)
+	if err != nil {
+		return nil, err
+	}
+	return policy.NewEvaluator(policy.Options{Policies: set, Registry: client}), nil
 }
 
 func (o *decideOptions) fromFiles(ctx context.Context, stdin io.Reader, stderr io.Writer) (*policy.Set, error) {

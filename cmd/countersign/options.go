@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -45,26 +44,14 @@ type serveOptions struct {
 	leaderElect                  bool
 	shutdownDelay                time.Duration
 
-	noMatch            string
-	pinDigests         bool
-	insecureRegistries []string
-	extractors         string
+	noMatch    string
+	pinDigests bool
+	registries registryOptions
+	extractors string
 
 	kmsRefreshInterval, kmsMaxAge time.Duration
 
 	logLevel, logFormat string
-}
-
-// insecureVariable names registries to speak to by plain HTTP, with commas between
-// them, where no flag does: for a shell in which many commands are typed.
-const insecureVariable = "COUNTERSIGN_INSECURE_REGISTRIES"
-
-func registerInsecure(f *pflag.FlagSet, hosts *[]string) {
-	var named []string
-	if list := os.Getenv(insecureVariable); list != "" {
-		named = strings.Split(list, ",")
-	}
-	f.StringArrayVar(hosts, "insecure-registry", named, "host[:port] of a registry to speak to by plain HTTP (repeatable; else $"+insecureVariable+", with commas)")
 }
 
 func (o *serveOptions) register(f *pflag.FlagSet) {
@@ -80,7 +67,7 @@ func (o *serveOptions) register(f *pflag.FlagSet) {
 	f.DurationVar(&o.shutdownDelay, "shutdown-delay", 5*time.Second, "time to go on serving after the signal to end, until nobody sends requests any more")
 	f.StringVar(&o.noMatch, "no-match-policy", string(policy.NoMatchAllow), "what happens to an image that no policy covers: allow, warn or deny")
 	f.BoolVar(&o.pinDigests, "pin-digests", true, "pin the images of Pods to digests, and refuse Pods whose covered images are not")
-	registerInsecure(f, &o.insecureRegistries)
+	o.registries.register(f)
 	registerExtractors(f, &o.extractors)
 	f.DurationVar(&o.kmsRefreshInterval, "kms-refresh-interval", kms.DefaultRefreshInterval, "time after which a key service is asked again for a public key")
 	f.DurationVar(&o.kmsMaxAge, "kms-max-age", kms.DefaultMaxAge, "time for which a public key is believed while its key service does not answer")

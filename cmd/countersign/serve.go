@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
@@ -25,7 +24,6 @@ import (
 
 	"github.com/countersign-dev/countersign/pkg/controller"
 	"github.com/countersign-dev/countersign/pkg/image"
-	"github.com/countersign-dev/countersign/pkg/registry"
 	"github.com/countersign-dev/countersign/pkg/trust/kms"
 	"github.com/countersign-dev/countersign/policy"
 	"github.com/countersign-dev/countersign/webhook"
@@ -95,7 +93,12 @@ func (o *serveOptions) serve(ctx context.Context, log logr.Logger, d decisions) 
 	if err != nil {
 		return err
 	}
-	o.addHandlers(m, log.WithName("webhook"), config, d, loaded.Check)
+	registries, err := o.registries.follow(m, log.WithName("registry"))
+	if err != nil {
+		return err
+	}
+	evaluation := policy.Options{Policies: config.Policies, Registry: registries, Lenient: config.Outages.Note}
+	o.addHandlers(m, log.WithName("webhook"), evaluation, d, loaded.Check)
 	rotation := webhook.Rotation{
 		Certificate: certificate, Mutating: mutatingWebhook, Validating: validatingWebhook, LeaderElection: o.leaderElect,
 	}
@@ -134,16 +137,9 @@ func (o *serveOptions) newManager(log logr.Logger, certificate *webhook.Certific
 	})
 }
 
-func (o *serveOptions) addHandlers(m manager.Manager, log logr.Logger, config controller.Config, d decisions, loaded healthz.Checker) {
-	evaluator := policy.NewEvaluator(policy.Options{
-		Policies: config.Policies,
-		Registry: registry.New(registry.Options{
-			Keychain: authn.DefaultKeychain, InsecureRegistries: o.insecureRegistries, Logger: log.WithName("registry"),
-		}),
-		Metrics: policy.NewMetrics(metrics.Registry),
-		Lenient: config.Outages.Note,
-		Log:     log,
-	})
+func (o *serveOptions) addHandlers(m manager.Manager, log logr.Logger, options policy.Options, d decisions, loaded healthz.Checker) {
+	options.Metrics, options.Log = policy.NewMetrics(metrics.Registry), log
+	evaluator := policy.NewEvaluator(options)
 	measured, inFlight := webhook.NewMetrics(metrics.Registry), webhook.NewInFlight()
 	server := m.GetWebhookServer()
 	server.Register(webhook.PathImages, webhook.Handler(webhook.WhenReady(loaded, &webhook.Images{

@@ -68,6 +68,7 @@ type SignOptions struct {
 	Annotations map[string]string // claims to sign (cosign -a); not in attestations
 	Repository  string            // where it is stored (COSIGN_REPOSITORY); default beside the image
 	TagPrefix   string            // of the tag under which it is stored, if it is one
+	Through     *SecureRegistry   // the image's registry, if that is behind TLS
 }
 
 // defaulted fills in the defaults.
@@ -112,6 +113,12 @@ func (s *Stack) Attest(ctx context.Context, image, predicateType string, predica
 // cosign runs one of cosign's commands that sign.
 func (s *Stack) cosign(ctx context.Context, verb string, args []string, image string, o SignOptions) error {
 	args = append([]string{verb, "--yes", "--allow-http-registry"}, args...)
+	if o.Through != nil {
+		args = append(args, "--registry-cacert", o.Through.CAFile)
+		if o.Through.ClientCertFile != "" {
+			args = append(args, "--registry-client-cert", o.Through.ClientCertFile, "--registry-client-key", o.Through.ClientKeyFile)
+		}
+	}
 	if o.TagPrefix != "" {
 		args = append(args, "--attachment-tag-prefix", o.TagPrefix)
 	}

@@ -111,6 +111,10 @@ func (s *Stack) startCountersign(ctx context.Context, binary string) (*Countersi
 		"--log-level=debug",
 		"--shutdown-delay=100ms", // there is no load balancer to wait for
 	}
+	if err := s.writeRegistryConfig(); err != nil {
+		return nil, err
+	}
+	args = append(args, "--registry-config="+s.run.file(registryConfig))
 	for _, host := range s.registryHosts {
 		args = append(args, "--insecure-registry="+host)
 	}

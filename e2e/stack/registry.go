@@ -65,7 +65,8 @@ storage:
   filesystem: {rootdirectory: %s}
   delete: {enabled: true}
   cache: {blobdescriptor: inmemory}
-http: {addr: %q}
+http:
+  addr: %q
 `
 
 // leaseRegistryHost returns one of the addresses that Countersign was told to

@@ -61,6 +61,7 @@ type Stack struct {
 	closed        bool
 	spareHosts    []string // addresses for registries, not in use
 	registryHosts []string // all of them
+	registries    []map[string]any
 	processes     []*Process
 	closers       []func()
 }

@@ -1,0 +1,121 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/pflag"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/countersign-dev/countersign/pkg/registry"
+	"github.com/countersign-dev/countersign/pkg/registry/config"
+)
+
+// insecureVariable names registries to speak to by plain HTTP, with commas between
+// them, where no flag does: for a shell in which many commands are typed.
+const insecureVariable = "COUNTERSIGN_INSECURE_REGISTRIES"
+
+// configInterval is how often the configuration of registries is read. The kubelet
+// takes longer than that to bring a ConfigMap's change to a Pod.
+const configInterval = 10 * time.Second
+
+// registryOptions say how registries are reached, in every command that asks them.
+type registryOptions struct {
+	config   string
+	insecure []string
+}
+
+func (o *registryOptions) register(f *pflag.FlagSet) {
+	var named []string
+	if list := os.Getenv(insecureVariable); list != "" {
+		named = strings.Split(list, ",")
+	}
+	f.StringVar(&o.config, "registry-config", "", "file that says how registries are reached: certificates, proxies, mirrors (docs/registries.md)")
+	f.StringArrayVar(&o.insecure, "insecure-registry", named, "host[:port] of a registry to speak to by plain HTTP (repeatable; else $"+insecureVariable+", with commas)")
+}
+
+// open returns a client, and the file to follow, which is nil if there is none.
+func (o *registryOptions) open(log logr.Logger, trace func(registry.Exchange)) (*registry.Client, *config.File, error) {
+	options := registry.Options{Keychain: authn.DefaultKeychain, InsecureRegistries: o.insecure, Logger: log, Trace: trace}
+	if o.config == "" {
+		return registry.New(options), nil, nil
+	}
+	file, hosts, err := config.Open(o.config)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--registry-config: %w", err)
+	}
+	options.Hosts = hosts
+	return registry.New(options), file, nil
+}
+
+// follow returns a client that follows the file for as long as m runs.
+func (o *registryOptions) follow(m manager.Manager, log logr.Logger) (*registry.Client, error) {
+	client, file, err := o.open(log, nil)
+	if err != nil || file == nil {
+		return client, err
+	}
+	return client, m.Add(newRegistryFollower(file, client, log, metrics.Registry))
+}
+
+// registryFollower brings changes of the file to the client, in every replica.
+// What cannot be used changes nothing: what was said last counts on.
+type registryFollower struct {
+	file   *config.File
+	client *registry.Client
+	log    logr.Logger
+	good   prometheus.Gauge
+}
+
+func newRegistryFollower(file *config.File, client *registry.Client, log logr.Logger, registerer prometheus.Registerer) *registryFollower {
+	good := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "countersign_registry_config_last_reload_successful",
+		Help: "Whether the file --registry-config could be used when it was last read: 1, or 0 while an earlier content counts on.",
+	})
+	good.Set(1)
+	registerer.MustRegister(good)
+	return &registryFollower{file: file, client: client, log: log, good: good}
+}
+
+// Start implements manager.Runnable.
+func (r *registryFollower) Start(ctx context.Context) error {
+	r.file.Follow(ctx, configInterval, func(hosts registry.Hosts, err error) {
+		if err != nil {
+			r.good.Set(0)
+			r.log.Error(err, "The configuration of registries has changed and cannot be used: what it said before counts on")
+			return
+		}
+		r.client.SetHosts(hosts)
+		r.good.Set(1)
+		r.log.Info("The configuration of registries has changed", "registries", len(hosts))
+	})
+	return nil
+}
+
+// NeedLeaderElection implements manager.LeaderElectionRunnable.
+func (*registryFollower) NeedLeaderElection() bool { return false }
+
+// traceTo returns what writes each exchange to w, on one line.
+func traceTo(w io.Writer) func(registry.Exchange) {
+	var mu sync.Mutex
+	return func(e registry.Exchange) {
+		outcome := fmt.Sprintf("%d, %d bytes", e.Status, e.Bytes)
+		if e.Problem != "" {
+			outcome = e.Problem
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		fmt.Fprintf(w, "%7.1f ms  %-4s %s  → %s\n", float64(e.Took.Microseconds())/1000, e.Method, e.URL, outcome)
+	}
+}
