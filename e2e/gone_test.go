@@ -20,8 +20,8 @@ var workloadKinds = []string{
 	"Pod", "PodTemplate", "ReplicationController", "ReplicaSet", "Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob",
 }
 
-// TestWhileNobodyAnswersOnlyNewImagesAreRefused: every replica is gone, as after a
-// power cut. What brings in no image goes on, without asking; what does is refused,
+// TestWhileNobodyAnswersOnlyNewImagesAreRefused: every replica is gone, and the
+// control plane has just started, as after a power cut. What brings in no image goes on, without asking; what does is refused,
 // and none gets by; what Countersign itself needs to come back is not in its hands.
 //
 // It stops the Countersign that all scenarios share, and so runs before those that
@@ -40,6 +40,7 @@ func TestWhileNobodyAnswersOnlyNewImagesAreRefused(t *testing.T) {
 
 	restoreCountersign(t)
 	S(t).Countersign.Kill()
+	restartControlPlane(t)
 	for what, request := range withoutNewImages(t, c) {
 		t.Run("goes on: "+what, func(t *testing.T) { request.must(t) })
 	}
@@ -86,6 +87,19 @@ func restoreCountersign(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// restartControlPlane ends the API server and the controllers, and starts them anew.
+func restartControlPlane(t *testing.T) {
+	t.Helper()
+	controlPlane := S(t).ControlPlane
+	controlPlane.ControllerManager.Kill()
+	controlPlane.APIServer.Kill()
+	for _, process := range []*stack.Process{controlPlane.APIServer, controlPlane.ControllerManager} {
+		if err := process.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // exemptDeployment is a Deployment as the pod security standard of Countersign's own
