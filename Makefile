@@ -30,13 +30,17 @@ demo: stack-tools ## show in under a minute what Countersign does, on real compo
 	@$(STACK) demo
 
 .PHONY: test
-test: test-unit e2e ## run all tests: unit and e2e, both with the race detector
+test: test-unit test-oldest e2e ## run all tests: unit and e2e, both with the race detector
 
 .PHONY: test-unit
 test-unit: ## run the unit tests with the race detector
 	@tools/system-packages.sh race
 	go test -race ./...
 	go test -tags nokms -run KMS ./cmd/countersign
+
+.PHONY: test-oldest
+test-oldest: ## hold the manifests in config/ against the oldest Kubernetes that they are for
+	cd tools/oldest && go test -count=1 ./... # the cache would not see that a manifest changed
 
 .PHONY: e2e
 e2e: stack-tools ## run the scenarios against the real components (RUN=regexp for some of them)
