@@ -13,6 +13,7 @@ import (
 // the replica that polls it: the leader.
 type logMetrics struct {
 	size            *prometheus.GaugeVec
+	witnessed       *prometheus.GaugeVec
 	verified        *prometheus.GaugeVec
 	inconsistencies *prometheus.CounterVec
 	// unasked exists in every replica.
@@ -25,6 +26,10 @@ func newLogMetrics() *logMetrics {
 		size: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "countersign_log_tree_size",
 			Help: "Number of entries in the last verified checkpoint of a transparency log.",
+		}, labels),
+		witnessed: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "countersign_log_witnessed_tree_size",
+			Help: "Number of entries in the last checkpoint of a transparency log that enough witnesses have cosigned, where the log asks for witnesses.",
 		}, labels),
 		verified: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "countersign_log_last_verified_timestamp_seconds",
@@ -42,7 +47,7 @@ func newLogMetrics() *logMetrics {
 }
 
 func (m *logMetrics) register(registry prometheus.Registerer) error {
-	for _, collector := range []prometheus.Collector{m.size, m.verified, m.inconsistencies, m.unasked} {
+	for _, collector := range []prometheus.Collector{m.size, m.witnessed, m.verified, m.inconsistencies, m.unasked} {
 		if err := registry.Register(collector); err != nil {
 			return err
 		}
@@ -53,6 +58,7 @@ func (m *logMetrics) register(registry prometheus.Registerer) error {
 // forget drops the series of a log that was deleted.
 func (m *logMetrics) forget(log string) {
 	m.size.DeleteLabelValues(log)
+	m.witnessed.DeleteLabelValues(log)
 	m.verified.DeleteLabelValues(log)
 	m.inconsistencies.DeleteLabelValues(log)
 }

@@ -125,7 +125,7 @@ func nextPoll(obj *v1alpha1.TransparencyLog, known tlog.Freshness, now time.Time
 // is another than before.
 func (m *monitor) write(ctx context.Context, obj *v1alpha1.TransparencyLog, conditions []metav1.Condition) ([]turn, error) {
 	before := obj.DeepCopy()
-	unasked := obj.Spec.Witnesses == "" && meta.RemoveStatusCondition(&obj.Status.Conditions, v1alpha1.ConditionWitnessed)
+	unasked := asksNoWitness(conditions) && meta.RemoveStatusCondition(&obj.Status.Conditions, v1alpha1.ConditionWitnessed)
 	if !setConditions(&obj.Status.Conditions, obj.Generation, conditions...) && !unasked {
 		return nil, nil
 	}
@@ -139,6 +139,7 @@ func (m *monitor) write(ctx context.Context, obj *v1alpha1.TransparencyLog, cond
 // measure says in metrics what is known of a log. The leader that was elected a
 // moment ago knows it from the status.
 func (m *monitor) measure(obj *v1alpha1.TransparencyLog, checkpoint tlog.Checkpoint, err error, known tlog.Freshness) {
+	m.metrics.measureWitnessed(obj)
 	switch {
 	case err == nil:
 		m.metrics.size.WithLabelValues(obj.Name).Set(float64(checkpoint.Size()))

@@ -53,6 +53,9 @@ func TestMonitorSaysWhoHasCosigned(t *testing.T) {
 	if got := w.replica.log("corp").Status.Checkpoint.Witnessed; got == nil || got.Size != 3 || strings.Count(got.Note, "— ") != 3 {
 		t.Errorf("status says that witnesses have seen %+v", got)
 	}
+	if got := w.series()["countersign_log_witnessed_tree_size"]; got != 3 {
+		t.Errorf("countersign_log_witnessed_tree_size is %v; want 3", got)
+	}
 	before := w.replica.log("corp").ResourceVersion
 	w.expect("when nothing has changed", met)
 	if got := w.replica.log("corp").ResourceVersion; got != before {
@@ -64,8 +67,19 @@ func TestMonitorSaysWhoHasCosigned(t *testing.T) {
 	if got := w.replica.log("corp").Status.Checkpoint; got.Size != 5 || got.Witnessed == nil || got.Witnessed.Size != 3 {
 		t.Errorf("status holds %+v; want size 5, and 3 that were cosigned", got)
 	}
+	if got := w.series()["countersign_log_witnessed_tree_size"]; got != 3 {
+		t.Errorf("countersign_log_witnessed_tree_size is %v; want 3 still", got)
+	}
+	asked := w.replica.log("corp").Spec.Witnesses
+	w.respec(func(s *v1alpha1.TransparencyLogSpec) { s.Witnesses = "quorum none" })
+	w.expect("when nobody is asked for, in so many words", good)
+	w.respec(func(s *v1alpha1.TransparencyLogSpec) { s.Witnesses = asked })
+	w.expect("when they are asked for again", unmet)
 	w.respec(func(s *v1alpha1.TransparencyLogSpec) { s.Witnesses = "" })
 	w.expect("when nobody is asked for any more", good)
+	if _, measured := w.series()["countersign_log_witnessed_tree_size"]; measured {
+		t.Error("countersign_log_witnessed_tree_size is measured, and nobody is asked for")
+	}
 }
 
 func TestMonitorOfALogWhoseKeyIsNotValidYet(t *testing.T) {
