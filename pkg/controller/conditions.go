@@ -146,14 +146,15 @@ func pollConditions(polled tlog.Polled, err error) []metav1.Condition {
 
 // answered says who answered a poll. One replica that does is enough.
 func answered(silent []error) string {
-	text := "the log answered the last poll"
-	for i, err := range silent {
-		if i == 0 {
-			text += fmt.Sprintf(", and %d of its replicas did not", len(silent))
-		}
-		text += fmt.Sprintf("; %v", err)
+	const text = "the log answered the last poll"
+	if len(silent) == 0 {
+		return text
 	}
-	return text
+	parts := []string{fmt.Sprintf("%s, and %d of its replicas did not", text, len(silent))}
+	for _, err := range silent {
+		parts = append(parts, err.Error())
+	}
+	return strings.Join(parts, "; ")
 }
 
 // withInsecure adds to the condition Ready of a log what its spec leaves out.

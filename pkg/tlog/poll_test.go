@@ -95,6 +95,7 @@ func TestABalancerAlternatesBetweenReplicas(t *testing.T) {
 // TestALogThatGoesBackIsFound, however many replicas it has, and also when it goes
 // back to a size that it showed before.
 func TestALogThatGoesBackIsFound(t *testing.T) {
+	t.Parallel()
 	for _, servers := range []int{1, 3} {
 		for _, back := range []int{1, 1000} {
 			for _, polled := range []bool{false, true} {
@@ -136,6 +137,7 @@ func TestALogThatGoesBackIsFound(t *testing.T) {
 
 // TestWhatReplicasShow has three replicas of a log of which 100 entries are stored.
 func TestWhatReplicasShow(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		sizes  []int // 0: it does not answer
 		size   uint64

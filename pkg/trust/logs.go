@@ -247,44 +247,37 @@ func (l *Logs) Connections() []LogConnection {
 // ConditionReason returns the condition reason that names err, which came from
 // this package.
 func ConditionReason(err error) string {
-	switch {
-	case err == nil:
+	if err == nil {
 		return v1alpha1.ReasonSucceeded
-	case errors.Is(err, ErrSecretNotFound):
-		return v1alpha1.ReasonSecretNotFound
-	case errors.Is(err, ErrConfigMapNotFound):
-		return v1alpha1.ReasonConfigMapNotFound
-	case errors.Is(err, ErrExpired):
-		return v1alpha1.ReasonExpired
-	case errors.Is(err, kms.ErrNoKey):
-		return v1alpha1.ReasonKeyNotFound
-	case errors.Is(err, kms.ErrUnusable):
-		return v1alpha1.ReasonKeyInvalid
-	case errors.Is(err, kms.ErrForbidden):
-		return v1alpha1.ReasonKMSAccessDenied
-	case errors.Is(err, kms.ErrMisconfigured):
-		return v1alpha1.ReasonKMSNotConfigured
-	case errors.Is(err, kms.ErrUnsupported):
-		return v1alpha1.ReasonKMSNotSupported
-	case errors.Is(err, ErrMirrorUnavailable), errors.Is(err, kms.ErrUnavailable):
-		return v1alpha1.ReasonUnavailable
-	case errors.Is(err, ErrRepositoryInvalid):
-		return v1alpha1.ReasonRepositoryInvalid
-	case errors.Is(err, ErrRootUnsuitable):
-		return v1alpha1.ReasonTrustRootUnsuitable
-	case errors.Is(err, ErrRootNotFound):
-		return v1alpha1.ReasonTrustRootNotFound
-	case errors.Is(err, ErrCredentialInvalid):
-		return v1alpha1.ReasonCredentialInvalid
-	case errors.Is(err, ErrKeyInvalid):
-		return v1alpha1.ReasonKeyInvalid
-	case errors.Is(err, ErrLogNotFound), errors.Is(err, ErrNoDefaultLog):
-		return v1alpha1.ReasonLogNotFound
-	case errors.Is(err, ErrLogNotReady):
-		return v1alpha1.ReasonLogNotReady
-	case errors.Is(err, ErrRootNotReady):
-		return v1alpha1.ReasonTrustRootNotReady
-	default:
-		return v1alpha1.ReasonSpecInvalid
 	}
+	// The order matters: an error can wrap several.
+	for _, known := range []struct {
+		err    error
+		reason string
+	}{
+		{ErrSecretNotFound, v1alpha1.ReasonSecretNotFound},
+		{ErrConfigMapNotFound, v1alpha1.ReasonConfigMapNotFound},
+		{ErrExpired, v1alpha1.ReasonExpired},
+		{kms.ErrNoKey, v1alpha1.ReasonKeyNotFound},
+		{kms.ErrUnusable, v1alpha1.ReasonKeyInvalid},
+		{kms.ErrForbidden, v1alpha1.ReasonKMSAccessDenied},
+		{kms.ErrMisconfigured, v1alpha1.ReasonKMSNotConfigured},
+		{kms.ErrUnsupported, v1alpha1.ReasonKMSNotSupported},
+		{ErrMirrorUnavailable, v1alpha1.ReasonUnavailable},
+		{kms.ErrUnavailable, v1alpha1.ReasonUnavailable},
+		{ErrRepositoryInvalid, v1alpha1.ReasonRepositoryInvalid},
+		{ErrRootUnsuitable, v1alpha1.ReasonTrustRootUnsuitable},
+		{ErrRootNotFound, v1alpha1.ReasonTrustRootNotFound},
+		{ErrCredentialInvalid, v1alpha1.ReasonCredentialInvalid},
+		{ErrKeyInvalid, v1alpha1.ReasonKeyInvalid},
+		{ErrLogNotFound, v1alpha1.ReasonLogNotFound},
+		{ErrNoDefaultLog, v1alpha1.ReasonLogNotFound},
+		{ErrLogNotReady, v1alpha1.ReasonLogNotReady},
+		{ErrRootNotReady, v1alpha1.ReasonTrustRootNotReady},
+	} {
+		if errors.Is(err, known.err) {
+			return known.reason
+		}
+	}
+	return v1alpha1.ReasonSpecInvalid
 }

@@ -19,7 +19,7 @@ import (
 // public is a file of what sigstore's public instance signed.
 func public(t testing.TB, name string) []byte {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("testdata/public", name))
+	text, err := os.ReadFile(filepath.Join("testdata", "public", name))
 	if err != nil {
 		t.Fatal(err)
 	}
