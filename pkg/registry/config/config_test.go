@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -223,11 +224,14 @@ func TestFollowTellsEachChangeOnce(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
+		var mu sync.Mutex
 		var told []string
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
 			file.Follow(ctx, time.Second, func(hosts registry.Hosts, err error) {
+				mu.Lock()
+				defer mu.Unlock()
 				if err != nil {
 					told = append(told, "error")
 					return
@@ -239,6 +243,8 @@ func TestFollowTellsEachChangeOnce(t *testing.T) {
 			t.Helper()
 			time.Sleep(3*time.Second + time.Millisecond)
 			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
 			if diff := cmp.Diff(want, told); diff != "" {
 				t.Errorf("%s: told (-want +got):\n%s", what, diff)
 			}
