@@ -20,18 +20,11 @@ type Client interface {
 	// trees offers accept what one replica after the other shows, that which grows
 	// first, until it returns nil.
 	trees(ctx context.Context, accept func(notes [][]byte) error) error
-
-	consistencyProver
-}
-
-// consistencyProver is what a log must answer to show that two of its
-// checkpoints belong to one history.
-type consistencyProver interface {
-	// consistencyProof offers check the proofs between two sizes of one tree,
-	// 0 < first < last, that the replicas give, until it returns nil. Otherwise the
-	// error wraps, for each replica, what check said, errRefused when it answered that
-	// it has none, or ErrUnavailable when it did not answer.
-	consistencyProof(ctx context.Context, treeID int64, first, last uint64, check func(hashes [][]byte) error) error
+	// showPrefix returns nil when the log shows that older is a prefix of newer, a larger
+	// tree of the same origin; an *InconsistencyError when it is proven that it is not;
+	// an error that wraps ErrInconsistent when neither can be shown, and ErrUnavailable
+	// or ErrLimit when the log did not answer.
+	showPrefix(ctx context.Context, older, newer Checkpoint) error
 }
 
 // errRefused: the log answered, and not with what it was asked for.

@@ -31,6 +31,15 @@ func (e *InconsistencyError) Error() string {
 
 func (e *InconsistencyError) Unwrap() error { return ErrInconsistent }
 
+// consistencyProver is a log that answers with consistency proofs.
+type consistencyProver interface {
+	// consistencyProof offers check the proofs between two sizes of one tree,
+	// 0 < first < last, that the replicas give, until it returns nil. Otherwise the
+	// error wraps, for each replica, what check said, errRefused when it answered that
+	// it has none, or ErrUnavailable when it did not answer.
+	consistencyProof(ctx context.Context, treeID int64, first, last uint64, check func(hashes [][]byte) error) error
+}
+
 // verifyPrefix returns nil when older, a checkpoint of a smaller size, is shown to be
 // a prefix of newer, and an *InconsistencyError when it is shown that it is not.
 //

@@ -234,7 +234,7 @@ func (p *Prover) showPrefix(ctx context.Context, older, newer Checkpoint) error 
 	if p.client == nil {
 		return fmt.Errorf("%w: nothing can show that size %d and size %d of %q are one history", ErrUnavailable, older.size, newer.size, newer.origin)
 	}
-	err := verifyPrefix(ctx, p.client, older, newer)
+	err := p.client.showPrefix(ctx, older, newer)
 	if proven, ok := errors.AsType[*InconsistencyError](err); ok {
 		return p.accuse(ctx, proven)
 	}

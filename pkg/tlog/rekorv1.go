@@ -81,6 +81,11 @@ type treeInfo struct {
 	SignedTreeHead string `json:"signedTreeHead"`
 }
 
+// showPrefix implements Client.
+func (r *RekorV1Client) showPrefix(ctx context.Context, older, newer Checkpoint) error {
+	return verifyPrefix(ctx, r, older, newer)
+}
+
 // consistencyProof implements consistencyProver.
 func (r *RekorV1Client) consistencyProof(ctx context.Context, treeID int64, first, last uint64, check func([][]byte) error) error {
 	query := url.Values{
