@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/transparency-dev/formats/log"
 	"golang.org/x/mod/sumdb/note"
@@ -66,7 +67,8 @@ var errMalformedCheckpoint = errors.New("malformed checkpoint")
 // VerifyCheckpoint parses a signed note strictly and verifies it under the log's
 // key. It accepts exactly the three lines of a checkpoint, in their canonical
 // form, whose origin is this log's host name and, for Rekor v1, a tree ID, and after
-// them the timestamp line of old Rekors v1. Signature
+// them the timestamp line of old Rekors v1, or the line with which a Rekor v2 log ends
+// for good. Signature
 // lines of witnesses that the log's policy knows must verify, too: whether they are
 // enough is what Quorum says. Lines of other keys are passed over. Every error wraps
 // ErrCheckpoint, or ErrLimit for a note that is too long, or ErrKeyValidity when the
@@ -149,17 +151,20 @@ func verifiedNote(n *note.Note) string {
 }
 
 // allows reports whether extension lines may follow a checkpoint's three lines: none,
-// or the line in which a Rekor v1 once said when it signed, in nanoseconds. The
-// signatures of that time, of the public instance too, carry such checkpoints. What
-// the line says is not used.
+// the one with which a Rekor v2 log ends, or the line in which a Rekor v1 once said when
+// it signed, in nanoseconds. The signatures of that time, of the public instance too,
+// carry such checkpoints. What the line says is not used.
 func (l *Log) allows(extensions string) bool {
 	if extensions == "" {
 		return true
 	}
+	if l.version == RekorV2 {
+		return isFrozen(extensions)
+	}
 	digits, isTime := strings.CutPrefix(extensions, "Timestamp: ")
 	digits, isLine := strings.CutSuffix(digits, "\n")
 	nanoseconds, err := strconv.ParseInt(digits, 10, 64)
-	return l.version == RekorV1 && isTime && isLine && err == nil && nanoseconds > 0 && strconv.FormatInt(nanoseconds, 10) == digits
+	return isTime && isLine && err == nil && nanoseconds > 0 && strconv.FormatInt(nanoseconds, 10) == digits
 }
 
 // treeID returns the tree ID in origin, which must be "<host name> - <decimal>".
@@ -173,6 +178,17 @@ func (l *Log) treeID(origin, hostname string) (int64, error) {
 		return 0, fmt.Errorf("origin %.200q does not end in a tree ID", origin)
 	}
 	return id, nil
+}
+
+// isFrozen reports whether a checkpoint's extension is the line with which rekor-tiles ends
+// a log for good: the last checkpoint of a log has it.
+func isFrozen(extension string) bool {
+	stamp, ok := strings.CutPrefix(strings.TrimSuffix(extension, "\n"), "Log frozen — ")
+	if !ok {
+		return false
+	}
+	at, err := time.Parse(time.UnixDate, stamp)
+	return err == nil && at.Location() == time.UTC && extension == "Log frozen — "+at.Format(time.UnixDate)+"\n"
 }
 
 // checkOrigin refuses another origin than that of this Rekor v2 log.

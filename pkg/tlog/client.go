@@ -11,9 +11,11 @@ import (
 // Client asks one log. Nothing that it returns is verified: its answers are the claims
 // of whoever sits at the log's address. Clients are made by this package.
 type Client interface {
-	// entry returns the entry with the given leaf hash, from the first replica whose
-	// answer passes check. An error wraps ErrNotLogged when the log says that it has none.
-	entry(ctx context.Context, leaf [32]byte, check func(*Entry) error) (*Entry, error)
+	// entry returns what the log has of the entry with the given leaf hash, with its
+	// inclusion proof, from the first replica whose answer passes check. index is the one
+	// that the signature names; Rekor v1 finds an entry without. An error wraps
+	// ErrNotLogged when the log has no such entry.
+	entry(ctx context.Context, leaf [32]byte, index int64, check func(*Entry) error) (*Entry, error)
 	// views returns what each of the log's replicas shows, and waits for all of them. A
 	// view has a note or an error.
 	views(ctx context.Context) []view
@@ -23,8 +25,9 @@ type Client interface {
 	// showPrefix returns nil when the log shows that older is a prefix of newer, a larger
 	// tree of the same origin; an *InconsistencyError when it is proven that it is not;
 	// an error that wraps ErrInconsistent when neither can be shown, and ErrUnavailable
-	// or ErrLimit when the log did not answer.
-	showPrefix(ctx context.Context, older, newer Checkpoint) error
+	// or ErrLimit when the log did not answer. now asks whether it can show that now:
+	// what is remembered of it does not count.
+	showPrefix(ctx context.Context, older, newer Checkpoint, now bool) error
 }
 
 // errRefused: the log answered, and not with what it was asked for.

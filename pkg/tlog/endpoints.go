@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 )
@@ -89,6 +90,11 @@ type question struct {
 	// patient is set for a question that waits until a replica that is being left
 	// alone can be asked again: a poll, which says for a while how the log is.
 	patient bool
+	// isFile is set for what a file server has: it says with a page for people that it
+	// has no such file, and that is an answer.
+	isFile bool
+	// first is the number of the replica that is asked first, counted round.
+	first int
 }
 
 // get puts q to the replicas. accept is given the body of an answer; a replica whose
@@ -105,13 +111,15 @@ func (e *Endpoints) get(ctx context.Context, q question, accept func(body []byte
 	defer cancel()
 	a := &asking{question: q, accept: accept, failures: map[*replica]*failure{}}
 	defer a.end()
-	pending := e.replicas
+	first := q.first % len(e.replicas)
+	replicas := slices.Concat(e.replicas[first:], e.replicas[:first])
+	pending := replicas
 	for round := range maxRounds {
 		if a.round(ctx, pending) {
 			return nil
 		}
 		var pause time.Duration
-		pending, pause = a.again(e.replicas, round)
+		pending, pause = a.again(replicas, round)
 		if len(pending) == 0 || round == maxRounds-1 || !sleep(ctx, pause) {
 			break
 		}

@@ -30,7 +30,7 @@ type Entry struct {
 	LogID []byte
 	// Body is the canonical JSON of the entry.
 	Body []byte
-	// LogIndex is the index over all shards of the log.
+	// LogIndex is the index over all shards of the log; of Rekor v2, in the one tree.
 	LogIndex int64
 	// IntegratedTime is in seconds since 1970 UTC, 0 when absent.
 	IntegratedTime int64
@@ -43,7 +43,8 @@ type Entry struct {
 // Inclusion is an inclusion proof and the checkpoint that it leads to, as it came
 // with a signature or from a log. Nothing in it is verified.
 type Inclusion struct {
-	// Index is the position in the shard, not over all shards.
+	// Index is the position in the shard, not over all shards. Of Rekor v2 it is
+	// Entry.LogIndex.
 	Index int64
 	// Hashes are the 32-byte hashes of the audit path, from leaf to root.
 	Hashes [][]byte
@@ -73,9 +74,6 @@ func (e *Entry) checkSignedEntryTimestamp(l *Log) error {
 		return nil
 	}
 	if l.version == RekorV2 {
-		return fmt.Errorf("%w: log %q signs none", ErrSignedEntryTimestamp, l.name)
-	}
-	if l.version != RekorV1 {
 		return fmt.Errorf("%w: log %q is of type %v, which signs none", ErrSignedEntryTimestamp, l.name, l.version)
 	}
 	if e.LogIndex < 0 || e.IntegratedTime <= 0 {

@@ -6,6 +6,8 @@ package tlog
 import (
 	"context"
 	"slices"
+
+	sumdb "golang.org/x/mod/sumdb/tlog"
 )
 
 // What the tests, which live outside of the package because tlogtest imports it,
@@ -27,6 +29,7 @@ const (
 	FlightTimeout        = flightTimeout
 	MaxRaces             = maxRaces
 	MaxUnasked           = maxUnasked
+	MaxTiledSize         = maxTiledSize
 )
 
 var ErrRefused = errRefused
@@ -64,7 +67,7 @@ func ProvesOtherPowerOfTwo(older, newer Checkpoint, hashes [][]byte) bool {
 }
 
 func (r *RekorV1Client) Entry(ctx context.Context, leaf [32]byte) (*Entry, error) {
-	return r.entry(ctx, leaf, func(*Entry) error { return nil })
+	return r.entry(ctx, leaf, -1, func(*Entry) error { return nil })
 }
 
 // Latest is what the first replica shows.
@@ -80,6 +83,19 @@ func (r *RekorV1Client) ConsistencyProof(ctx context.Context, treeID int64, firs
 	})
 	return hashes, err
 }
+
+func (t *TilesClient) ShowPrefix(ctx context.Context, older, newer Checkpoint) error {
+	return t.showPrefix(ctx, older, newer, false)
+}
+
+func (t *TilesClient) Entry(ctx context.Context, leaf [32]byte, index int64) (*Entry, error) {
+	return t.entry(ctx, leaf, index, func(*Entry) error { return nil })
+}
+
+// Tile is what a tile's path says.
+type Tile = sumdb.Tile
+
+func TilePath(tile Tile) string { return tilePath(tile) }
 
 // ExactBody is the claim that an entry has just this body.
 func ExactBody(body []byte) Claim { return Claim{forms: []form{{prefix: string(body)}}} }

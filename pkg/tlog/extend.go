@@ -99,7 +99,7 @@ func (p *Prover) replaceStored(ctx context.Context, next Checkpoint) error {
 		return err
 	}
 	if next.size > stored.size {
-		if err := p.showPrefix(ctx, *stored, next); err != nil {
+		if err := p.showPrefix(ctx, *stored, next, false); err != nil {
 			return err
 		}
 	}

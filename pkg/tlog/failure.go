@@ -82,10 +82,10 @@ func transportFailure(ctx context.Context, target *url.URL, err error) *failure 
 }
 
 // statusFailure is what it means that an answer is not a success.
-func statusFailure(target *url.URL, resp *http.Response) *failure {
+func statusFailure(target *url.URL, q question, resp *http.Response) *failure {
 	status := &statusError{target: target, code: resp.StatusCode}
 	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	status.page = mediaType == "text/html"
+	status.page = mediaType == "text/html" && !q.isFile
 	f := &failure{err: status, outcome: Failed}
 	switch code := resp.StatusCode; {
 	case errors.Is(status, errRefused):

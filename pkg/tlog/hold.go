@@ -78,7 +78,7 @@ func (p *Prover) compare(ctx context.Context, checkpoint Checkpoint, timed bool)
 	case checkpoint.size == stored.size && checkpoint.root != stored.root:
 		return p.accuse(ctx, &InconsistencyError{A: *stored, B: checkpoint})
 	case checkpoint.size > stored.size && !timed:
-		if err := p.showPrefix(ctx, *stored, checkpoint); err != nil {
+		if err := p.showPrefix(ctx, *stored, checkpoint, false); err != nil {
 			return err
 		}
 		return p.log.closedError(checkpoint)
@@ -87,7 +87,7 @@ func (p *Prover) compare(ctx context.Context, checkpoint Checkpoint, timed bool)
 	case checkpoint.size < stored.size && !p.prefixes.Contains(prefixOf(checkpoint)):
 		// What was shown once to be part of the history stays so as the
 		// history grows.
-		if err := p.showPrefix(ctx, checkpoint, *stored); err != nil {
+		if err := p.showPrefix(ctx, checkpoint, *stored, false); err != nil {
 			return err
 		}
 	}
@@ -229,12 +229,12 @@ func (p *Prover) advance(ctx context.Context, checkpoint Checkpoint, version str
 }
 
 // showPrefix returns nil when the log shows that older is a prefix of newer, and
-// accuses it when it shows the opposite.
-func (p *Prover) showPrefix(ctx context.Context, older, newer Checkpoint) error {
+// accuses it when it shows the opposite. now asks it whatever is remembered.
+func (p *Prover) showPrefix(ctx context.Context, older, newer Checkpoint, now bool) error {
 	if p.client == nil {
 		return fmt.Errorf("%w: nothing can show that size %d and size %d of %q are one history", ErrUnavailable, older.size, newer.size, newer.origin)
 	}
-	err := p.client.showPrefix(ctx, older, newer)
+	err := p.client.showPrefix(ctx, older, newer, now)
 	if proven, ok := errors.AsType[*InconsistencyError](err); ok {
 		return p.accuse(ctx, proven)
 	}

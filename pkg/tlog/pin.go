@@ -92,9 +92,9 @@ func (p *Prover) requirePin(ctx context.Context, c Checkpoint) error {
 	case p.client == nil:
 		return fmt.Errorf("%w: nothing can show that size %d of %q and its pin at size %d are one history", ErrUnavailable, c.size, c.origin, pin.Size)
 	case c.size > pinned.size:
-		err = p.client.showPrefix(ctx, pinned, c)
+		err = p.client.showPrefix(ctx, pinned, c, false)
 	default:
-		err = p.client.showPrefix(ctx, c, pinned)
+		err = p.client.showPrefix(ctx, c, pinned, false)
 	}
 	if errors.Is(err, ErrInconsistent) {
 		return fmt.Errorf("%w: the log cannot show that %v is of one history with its pin, size %d root %s",

@@ -183,7 +183,7 @@ func (p *Prover) checkNotBehind(ctx context.Context, largest Checkpoint) error {
 	if largest.size == 0 {
 		return &behindError{shown: largest, stored: stored}
 	}
-	err = p.showPrefix(ctx, largest, stored)
+	err = p.showPrefix(ctx, largest, stored, true)
 	if errors.Is(err, ErrInconsistent) && !errors.As(err, new(*InconsistencyError)) {
 		return &behindError{shown: largest, stored: stored}
 	}

@@ -56,13 +56,6 @@ func (p Proof) IntegratedTime() (time.Time, bool) {
 	return time.Unix(p.integratedTime, 0).UTC(), true
 }
 
-// answers reports whether the log would say of entry, or of a signature that carries
-// none, what is known already. A proof that came without the log's promise says
-// nothing of the time.
-func (p Proof) answers(entry *Entry) bool {
-	return p.integratedTime != 0 && (entry == nil || entry.IntegratedTime == p.integratedTime)
-}
-
 // String says log, index and size on one line.
 func (p Proof) String() string {
 	text := fmt.Sprintf("log %q (%s) index %d of %d", p.log, p.checkpoint.origin, p.index, p.checkpoint.size)

@@ -123,7 +123,7 @@ func (p *Prover) Prove(ctx context.Context, claim Claim, entry *Entry) (Proof, e
 		}
 		return proof, nil
 	}
-	if known, ok := p.proofs.Get(leaf); ok && known.answers(entry) {
+	if known, ok := p.proofs.Get(leaf); ok && p.answers(known, entry) {
 		// A log that was caught lying proves nothing any more, not even what
 		// it proved before.
 		if _, _, err := p.latest(ctx, known.checkpoint.origin); err != nil {
@@ -133,12 +133,13 @@ func (p *Prover) Prove(ctx context.Context, claim Claim, entry *Entry) (Proof, e
 			return known, nil
 		}
 	}
-	if _, derived := claim.body(); !derived && len(entry.SignedEntryTimestamp) == 0 {
+	if _, derived := claim.body(); !derived && len(entry.SignedEntryTimestamp) == 0 && p.log.version != RekorV2 {
 		// The body has a part that anybody can choose. Without the log's promise
-		// such entries would cost a request each, as many as somebody likes.
+		// such entries would cost a request each, as many as somebody likes. Those of
+		// Rekor v2 have no such part.
 		return Proof{}, fmt.Errorf("%w: the entry carries neither a proof nor a signed entry timestamp", ErrInclusionProof)
 	}
-	fetched, err := p.fetch(ctx, leaf)
+	fetched, err := p.fetch(ctx, leaf, entry)
 	if err != nil {
 		return Proof{}, err
 	}
@@ -159,6 +160,9 @@ func (p *Prover) Prove(ctx context.Context, claim Claim, entry *Entry) (Proof, e
 // returns the body that is to be proven.
 func (p *Prover) checkEntry(claim Claim, entry *Entry) ([]byte, error) {
 	if entry == nil {
+		if p.log.version == RekorV2 {
+			return nil, fmt.Errorf("%w: the signature carries no entry, and a log of type %v cannot be searched for one", ErrNotLogged, p.log.version)
+		}
 		body, ok := claim.body()
 		if !ok {
 			return nil, fmt.Errorf("%w: the signature carries no entry, and its entry cannot be derived", ErrNotLogged)
@@ -182,8 +186,12 @@ func (p *Prover) checkEntry(claim Claim, entry *Entry) ([]byte, error) {
 
 // checkFetched checks that the log's answer is about the same entry as what came
 // with the signature. The log signs a new timestamp each time it is asked, so
-// fields are compared, not signatures.
+// fields are compared, not signatures. Rekor v2 answers with a proof alone, for the leaf
+// hash that it was asked for.
 func checkFetched(l *Log, claim Claim, entry, fetched *Entry) error {
+	if l.version == RekorV2 {
+		return nil
+	}
 	if err := fetched.checkID(l); err != nil {
 		return err
 	}
@@ -243,13 +251,28 @@ func (p *Prover) confirm(ctx context.Context, candidate Proof, timed bool) error
 	return nil
 }
 
-// fetch asks the log for an entry, once for all that ask at the same time.
-func (p *Prover) fetch(ctx context.Context, leaf [32]byte) (*Entry, error) {
+// answers reports whether the log would say of entry, or of a signature that carries none,
+// what is known already. A proof of Rekor v1 that came without the log's promise says
+// nothing of the time.
+func (p *Prover) answers(known Proof, entry *Entry) bool {
+	if p.log.version == RekorV2 {
+		return entry != nil && entry.LogIndex == known.index
+	}
+	return known.integratedTime != 0 && (entry == nil || entry.IntegratedTime == known.integratedTime)
+}
+
+// fetch asks the log for an entry, once for all that ask the same at the same time.
+func (p *Prover) fetch(ctx context.Context, leaf [32]byte, entry *Entry) (*Entry, error) {
 	if p.client == nil {
 		return nil, fmt.Errorf("%w: the signature carries no inclusion proof, and there is no log to ask", ErrUnavailable)
 	}
-	return join(ctx, &p.flights, "entry "+string(leaf[:]), func(ctx context.Context) (*Entry, error) {
-		return p.client.entry(ctx, leaf, func(fetched *Entry) error { return p.checkAnswer(leaf, fetched) })
+	index := int64(-1)
+	if entry != nil && p.log.version == RekorV2 {
+		index = entry.LogIndex
+	}
+	key := fmt.Sprintf("entry %x %d", leaf, index)
+	return join(ctx, &p.flights, key, func(ctx context.Context) (*Entry, error) {
+		return p.client.entry(ctx, leaf, index, func(fetched *Entry) error { return p.checkAnswer(leaf, fetched) })
 	})
 }
 
@@ -259,7 +282,7 @@ func (p *Prover) checkAnswer(leaf [32]byte, fetched *Entry) error {
 	if err := fetched.checkID(p.log); err != nil {
 		return err
 	}
-	if leafHash(fetched.Body) != leaf {
+	if p.log.version == RekorV1 && leafHash(fetched.Body) != leaf {
 		return fmt.Errorf("%w: the log answered with another body", ErrEntryMismatch)
 	}
 	_, err := fetched.Inclusion.verify(p.log, leaf)

@@ -82,7 +82,7 @@ type treeInfo struct {
 }
 
 // showPrefix implements Client.
-func (r *RekorV1Client) showPrefix(ctx context.Context, older, newer Checkpoint) error {
+func (r *RekorV1Client) showPrefix(ctx context.Context, older, newer Checkpoint, _ bool) error {
 	return verifyPrefix(ctx, r, older, newer)
 }
 
@@ -112,7 +112,7 @@ func (r *RekorV1Client) consistencyProof(ctx context.Context, treeID int64, firs
 }
 
 // entry implements Client, in whichever shard the entry is.
-func (r *RekorV1Client) entry(ctx context.Context, leaf [32]byte, check func(*Entry) error) (*Entry, error) {
+func (r *RekorV1Client) entry(ctx context.Context, leaf [32]byte, _ int64, check func(*Entry) error) (*Entry, error) {
 	uuid := hex.EncodeToString(leaf[:])
 	q := question{operation: OperationEntry, path: "api/v1/log/entries/" + uuid, maxBytes: maxResponseBytes}
 	var entry *Entry

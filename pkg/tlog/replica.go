@@ -111,7 +111,7 @@ func (r *replica) request(ctx context.Context, q question, judge func(body []byt
 	}()
 	target := r.base.JoinPath(q.path)
 	target.RawQuery = q.query.Encode()
-	body, f := r.fetch(ctx, target, q.maxBytes)
+	body, f := r.fetch(ctx, target, q)
 	if f != nil {
 		return f
 	}
@@ -122,7 +122,7 @@ func (r *replica) request(ctx context.Context, q question, judge func(body []byt
 }
 
 // fetch returns the body of the answer to one GET request.
-func (r *replica) fetch(ctx context.Context, target *url.URL, maxBytes int64) ([]byte, *failure) {
+func (r *replica) fetch(ctx context.Context, target *url.URL, q question) ([]byte, *failure) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), http.NoBody)
 	if err != nil {
 		return nil, &failure{outcome: Invalid, err: fmt.Errorf("%w: %w", ErrUnavailable, err)}
@@ -134,14 +134,14 @@ func (r *replica) fetch(ctx context.Context, target *url.URL, maxBytes int64) ([
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
-		return nil, statusFailure(target, resp)
+		return nil, statusFailure(target, q, resp)
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBytes+1))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, q.maxBytes+1))
 	if err != nil {
 		return nil, transportFailure(ctx, target, err)
 	}
-	if int64(len(body)) > maxBytes {
-		return nil, &failure{outcome: Invalid, err: fmt.Errorf("%w: GET %s: the answer is longer than %d bytes", ErrLimit, place(target), maxBytes)}
+	if int64(len(body)) > q.maxBytes {
+		return nil, &failure{outcome: Invalid, err: fmt.Errorf("%w: GET %s: the answer is longer than %d bytes", ErrLimit, place(target), q.maxBytes)}
 	}
 	return body, nil
 }

@@ -27,7 +27,7 @@ func configured(t testing.TB, l *tlogtest.Log) *tlog.Log {
 }
 
 func configOf(l *tlogtest.Log) tlog.Config {
-	return tlog.Config{Name: "corp", Version: tlog.RekorV1, Origin: l.Hostname, Key: l.PublicKey()}
+	return tlog.Config{Name: "corp", Version: l.Version, Origin: l.Hostname, Key: l.PublicKey()}
 }
 
 func newLog(t testing.TB, config tlog.Config) *tlog.Log {
@@ -77,13 +77,54 @@ func dialAt(t testing.TB, client *http.Client, bases ...*url.URL) *tlog.RekorV1C
 // online returns a prover for l that asks server and keeps to history.
 func online(t testing.TB, l *tlogtest.Log, server *tlogtest.Server, history tlog.History) *tlog.Prover {
 	t.Helper()
+	if l.Version == tlog.RekorV2 {
+		return tlog.NewProver(configured(t, l), dialTiles(t, l, server.URL), history)
+	}
 	return tlog.NewProver(configured(t, l), dial(t, server.URL), history)
+}
+
+// dialTilesThrough returns a client for log that asks whoever is behind transport.
+func dialTilesThrough(t testing.TB, log *tlog.Log, transport http.RoundTripper) *tlog.TilesClient {
+	t.Helper()
+	endpoints, err := tlog.NewEndpoints(tlog.EndpointsConfig{
+		URLs:   []*url.URL{{Scheme: "https", Host: hostname}},
+		Client: &http.Client{Transport: transport},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tlog.NewTilesClient(log, endpoints)
+}
+
+// dialTiles returns a client for l, a Rekor v2 log, that asks the replicas at addresses.
+func dialTiles(t testing.TB, l *tlogtest.Log, addresses ...string) *tlog.TilesClient {
+	t.Helper()
+	var bases []*url.URL
+	for _, address := range addresses {
+		base, err := url.Parse(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bases = append(bases, base)
+	}
+	endpoints, err := tlog.NewEndpoints(tlog.EndpointsConfig{URLs: bases})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tlog.NewTilesClient(configured(t, l), endpoints)
 }
 
 // logged is a log of n entries, each with the claim that it answers.
 func logged(t testing.TB, n int) (*tlogtest.Log, []tlog.Claim) {
 	t.Helper()
 	l := tlogtest.New(hostname)
+	return l, extend(t, l, n, "entry ")
+}
+
+// tiled is logged of Rekor v2.
+func tiled(t testing.TB, n int) (*tlogtest.Log, []tlog.Claim) {
+	t.Helper()
+	l := tlogtest.NewTiled(hostname)
 	return l, extend(t, l, n, "entry ")
 }
 

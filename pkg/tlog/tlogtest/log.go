@@ -1,10 +1,10 @@
 // Copyright The Countersign Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package tlogtest is a Rekor v1 log in memory, for tests that need a log to do
+// Package tlogtest is a Rekor log in memory, v1 or v2, for tests that need a log to do
 // what a real one cannot be made to do: lie, fork, forget, stall. It speaks
-// Rekor's HTTP API, signs with a key that the test holds, and can be forked at
-// any size. It is to package tlog what net/http/httptest is to net/http.
+// Rekor's HTTP API or serves tiles, signs with a key that the test holds, and can be
+// forked at any size. It is to package tlog what net/http/httptest is to net/http.
 package tlogtest
 
 import (
@@ -32,10 +32,14 @@ import (
 // integrated, by the log's own account.
 const IntegratedTime = 1_790_000_000
 
-// Log is one shard of an in-memory Rekor v1 log. Safe for concurrent use.
+// Log is one shard of an in-memory Rekor v1 log, or a Rekor v2 log. Safe for concurrent
+// use.
 type Log struct {
 	Hostname string
-	TreeID   int64
+	// Version is RekorV1 unless NewTiled made the log.
+	Version tlog.Version
+	// TreeID is 0 for Rekor v2.
+	TreeID int64
 	// FirstIndex is the index over all shards of this shard's first entry.
 	FirstIndex int64
 
@@ -46,7 +50,7 @@ type Log struct {
 	tree   *merkle.Tree
 }
 
-// New returns an empty log with a new P-256 key.
+// New returns an empty Rekor v1 log with a new P-256 key.
 func New(hostname string) *Log {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -55,9 +59,9 @@ func New(hostname string) *Log {
 	return NewWithKey(hostname, key)
 }
 
-// NewWithKey returns an empty log that signs with key: ECDSA, RSA or Ed25519.
+// NewWithKey returns an empty Rekor v1 log that signs with key: ECDSA, RSA or Ed25519.
 func NewWithKey(hostname string, key crypto.Signer) *Log {
-	return &Log{Hostname: hostname, TreeID: 4246003059422836002, key: key, tree: merkle.New(rfc6962.DefaultHasher)}
+	return &Log{Hostname: hostname, Version: tlog.RekorV1, TreeID: 4246003059422836002, key: key, tree: merkle.New(rfc6962.DefaultHasher)}
 }
 
 // Fork returns a log with the same key, name and tree ID that shares the first
@@ -66,7 +70,7 @@ func (l *Log) Fork(size int) *Log {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	fork := NewWithKey(l.Hostname, l.key)
-	fork.TreeID, fork.FirstIndex = l.TreeID, l.FirstIndex
+	fork.Version, fork.TreeID, fork.FirstIndex = l.Version, l.TreeID, l.FirstIndex
 	for _, body := range l.bodies[:size] {
 		fork.append(body)
 	}
@@ -114,8 +118,12 @@ func (l *Log) Root(size int) []byte {
 	return slices.Clone(l.tree.HashAt(uint64(size)))
 }
 
-// ID is the SHA-256 of the log's public key.
+// ID is what entries call the log: the SHA-256 of its public key, and for Rekor v2 with an
+// Ed25519 key of its name as well.
 func (l *Log) ID() []byte {
+	if key, ok := l.key.Public().(ed25519.PublicKey); ok && l.Version == tlog.RekorV2 {
+		return noteKeyID(l.Hostname, key)
+	}
 	spki, err := x509.MarshalPKIXPublicKey(l.key.Public())
 	if err != nil {
 		panic(err)
@@ -125,7 +133,12 @@ func (l *Log) ID() []byte {
 }
 
 // Origin is the first line of the log's checkpoints.
-func (l *Log) Origin() string { return fmt.Sprintf("%s - %d", l.Hostname, l.TreeID) }
+func (l *Log) Origin() string {
+	if l.Version == tlog.RekorV2 {
+		return l.Hostname
+	}
+	return fmt.Sprintf("%s - %d", l.Hostname, l.TreeID)
+}
 
 // Checkpoint returns the signed note over the tree of the first size entries.
 func (l *Log) Checkpoint(size int) string {
@@ -203,17 +216,20 @@ func (l *Log) Entry(index, size int) *tlog.Entry {
 }
 
 // Promise returns an entry as a legacy signature would carry it: with a signed
-// entry timestamp and no proof.
+// entry timestamp and no proof. One of Rekor v2 has neither.
 func (l *Log) Promise(index int) *tlog.Entry {
 	l.mu.Lock()
 	body := slices.Clone(l.bodies[index])
 	l.mu.Unlock()
 	entry := &tlog.Entry{
-		LogID:          l.ID(),
-		Body:           body,
-		LogIndex:       l.FirstIndex + int64(index),
-		IntegratedTime: IntegratedTime,
+		LogID:    l.ID(),
+		Body:     body,
+		LogIndex: l.FirstIndex + int64(index),
 	}
+	if l.Version == tlog.RekorV2 {
+		return entry
+	}
+	entry.IntegratedTime = IntegratedTime
 	entry.SignedEntryTimestamp = l.SignEntry(entry)
 	return entry
 }

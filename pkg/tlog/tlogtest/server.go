@@ -14,7 +14,7 @@ import (
 	"sync/atomic"
 )
 
-// Server serves a Log at a URL, and can be told to serve another one instead.
+// Server serves a Log at a URL, by the API of Rekor v1 and as tiles, and can be told to serve another one instead.
 type Server struct {
 	*httptest.Server
 	// Requests counts what was asked, by anybody.
@@ -35,6 +35,8 @@ func NewServer(log *Log) *Server {
 	mux.HandleFunc("GET /api/v1/log", s.info)
 	mux.HandleFunc("GET /api/v1/log/proof", s.proof)
 	mux.HandleFunc("GET /api/v1/log/entries/{id}", s.entry)
+	mux.HandleFunc("GET /checkpoint", s.checkpoint)
+	mux.HandleFunc("GET /tile/{level}/{n...}", s.tile)
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.Requests.Add(1)
 		if _, _, intercept := s.state(); intercept != nil && intercept(w, r) {
