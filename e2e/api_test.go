@@ -256,10 +256,14 @@ func TestTheAPIServerRefusesLogsThatMakeNoSense(t *testing.T) {
 		edit func(spec object)
 		want string
 	}{
-		"a log":                    {func(object) {}, ""},
-		"a URL with port and path": {func(s object) { s["urls"] = []any{"http://127.0.0.1:3000/rekor"} }, ""},
-		"polling once an hour":     {func(s object) { s["pollInterval"] = "1h0m0s" }, ""},
-		"an unknown type":          {func(s object) { s["type"] = "rekor-v2" }, "Unsupported value: \"rekor-v2\""},
+		"a log":                     {func(object) {}, ""},
+		"a URL with port and path":  {func(s object) { s["urls"] = []any{"http://127.0.0.1:3000/rekor"} }, ""},
+		"polling once an hour":      {func(s object) { s["pollInterval"] = "1h0m0s" }, ""},
+		"an unknown type":           {func(s object) { s["type"] = "rekor-v9" }, "Unsupported value: \"rekor-v9\""},
+		"a Rekor v2 log":            {func(s object) { s["type"], s["readURLs"] = "rekor-v2", []any{"https://tiles/a"} }, ""},
+		"a Rekor v1 read elsewhere": {func(s object) { s["readURLs"] = []any{"https://tiles/a"} }, "only a rekor-v2 log has readURLs"},
+		"read at no URL":            {func(s object) { s["type"], s["readURLs"] = "rekor-v2", []any{} }, "spec.readURLs"},
+		"read at a password":        {func(s object) { s["type"], s["readURLs"] = "rekor-v2", []any{"https://me:secret@a"} }, "spec.readURLs[0]"},
 		"a pin of its one shard": {func(s object) {
 			s["shards"], s["pin"] = []any{object{"treeID": "9223372036854775807"}}, object{"size": 1, "rootHash": strings.Repeat("0f", 32)}
 		}, ""},

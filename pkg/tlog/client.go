@@ -30,5 +30,15 @@ type Client interface {
 	showPrefix(ctx context.Context, older, newer Checkpoint, now bool) error
 }
 
+// NewClient returns the client for log, of the kind that its version asks for. The base
+// URLs of endpoints are without /api for Rekor v1, and those below which /checkpoint and
+// /tile/… are found for Rekor v2.
+func NewClient(log *Log, endpoints *Endpoints) Client {
+	if log.version == RekorV2 {
+		return NewTilesClient(log, endpoints)
+	}
+	return NewRekorV1Client(endpoints)
+}
+
 // errRefused: the log answered, and not with what it was asked for.
 var errRefused = errors.New("log refused")

@@ -40,7 +40,7 @@ func (t *TilesClient) read(ctx context.Context, checkpoint Checkpoint, now bool,
 	if checkpoint.size > maxTiledSize {
 		return fmt.Errorf("%w: a tree of %d entries", ErrLimit, checkpoint.size)
 	}
-	tree := sumdb.Tree{N: int64(checkpoint.size), Hash: checkpoint.root} //nolint:gosec // just bounded
+	tree := sumdb.Tree{N: int64(checkpoint.size), Hash: checkpoint.root}
 	var err error
 	for attempt := range 2 {
 		tiles := tileReader{

@@ -18,11 +18,15 @@ import (
 // text of its public key, which the spec may only refer to.
 func LogConfig(obj *v1alpha1.TransparencyLog, keyPEM []byte) (tlog.Config, error) {
 	spec := &obj.Spec
+	version, err := VersionOf(spec.Type)
+	if err != nil {
+		return tlog.Config{}, err
+	}
 	key, err := ParseLogKey(keyPEM)
 	if err != nil {
 		return tlog.Config{}, fmt.Errorf("publicKey: %w", err)
 	}
-	config := tlog.Config{Name: obj.Name, Version: tlog.RekorV1, Origin: spec.Origin, Key: key, Validity: ValidityOf(spec.Validity)}
+	config := tlog.Config{Name: obj.Name, Version: version, Origin: spec.Origin, Key: key, Validity: ValidityOf(spec.Validity)}
 	if config.Trees, err = trees(spec); err != nil {
 		return tlog.Config{}, err
 	}

@@ -112,8 +112,8 @@ func (l *Logs) get(name string) (configuredLog, bool) {
 // configure reads and checks what obj says, and makes no prover yet.
 func (l *Logs) configure(ctx context.Context, obj *v1alpha1.TransparencyLog) configuredLog {
 	configured := configuredLog{uid: obj.UID, generation: obj.Generation, selectable: selectable(obj)}
-	if obj.Spec.Type != v1alpha1.LogTypeRekorV1 {
-		configured.err = fmt.Errorf("type %q is not supported", obj.Spec.Type)
+	if _, err := VersionOf(obj.Spec.Type); err != nil {
+		configured.err = err
 		return configured
 	}
 	key, err := PublicKeyPEM(ctx, obj.Spec.PublicKey.Data, obj.Spec.PublicKey.SecretRef, v1alpha1.DefaultLogSecretKey, l.secrets)
@@ -126,9 +126,10 @@ func (l *Logs) configure(ctx context.Context, obj *v1alpha1.TransparencyLog) con
 		configured.err = err
 		return configured
 	}
+	read, _ := addresses(&obj.Spec)
 	configured.material = material{
 		uid:        obj.UID,
-		urls:       strings.Join(obj.Spec.URLs, "\n"),
+		urls:       strings.Join(read, "\n"),
 		connection: connection,
 		origin:     obj.Spec.Origin,
 		key:        string(key),
@@ -155,14 +156,15 @@ func (l *Logs) connect(obj *v1alpha1.TransparencyLog, configured *configuredLog)
 	if err != nil {
 		return err
 	}
-	endpoints, err := newEndpoints(obj.Spec.URLs, tlog.EndpointsConfig{
+	read, field := addresses(&obj.Spec)
+	endpoints, err := newEndpoints(read, tlog.EndpointsConfig{
 		Client: from.connection.client(transport), Observer: l.observe(obj.Name),
 	})
 	if err != nil {
-		return fmt.Errorf("urls: %w", err)
+		return fmt.Errorf("%s: %w", field, err)
 	}
 	configured.endpoints, configured.transport = endpoints, transport
-	configured.prover = tlog.NewProver(log, tlog.NewRekorV1Client(endpoints), l.history(obj))
+	configured.prover = tlog.NewProver(log, tlog.NewClient(log, endpoints), l.history(obj))
 	return nil
 }
 

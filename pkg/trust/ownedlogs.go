@@ -5,7 +5,7 @@ package trust
 
 import (
 	"bytes"
-	"crypto/sha256"
+	"crypto"
 	"crypto/x509"
 	"encoding/pem"
 	"maps"
@@ -17,13 +17,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
+	"github.com/countersign-dev/countersign/pkg/tlog"
 )
 
 // ownedNameHex is how much of a log's ID is in the name of its object.
 const ownedNameHex = 8
 
 // OwnedLogs returns the TransparencyLog objects that the trust root obj owns: one
-// for each of its Rekor v1 logs, named <trust root>-<first 8 digits of the log's
+// for each of its logs, named <trust root>-<first 8 digits of the log's
 // ID>, whose origin is the host name of its base URL, as in sigstore's clients. A log
 // whose validity has ended keeps its object: what it holds was signed before.
 func OwnedLogs(obj *v1alpha1.TrustRoot, state RootState) []v1alpha1.TransparencyLog {
@@ -31,15 +32,18 @@ func OwnedLogs(obj *v1alpha1.TrustRoot, state RootState) []v1alpha1.Transparency
 	for _, id := range slices.Sorted(maps.Keys(state.Logs)) {
 		log := state.Logs[id]
 		base, err := url.Parse(log.BaseURL)
-		key, isV1 := rekorV1Key(log)
-		if err != nil || base.Hostname() == "" || !isV1 {
+		if err != nil || base.Hostname() == "" {
+			continue
+		}
+		logType, ok := typeOf(log, base.Hostname())
+		if !ok {
 			continue
 		}
 		next := v1alpha1.TransparencyLog{
 			ObjectMeta: metav1.ObjectMeta{Name: obj.Name + "-" + id[:ownedNameHex], OwnerReferences: []metav1.OwnerReference{ownerReference(obj)}},
 			Spec: v1alpha1.TransparencyLogSpec{
-				Type: v1alpha1.LogTypeRekorV1, URLs: []string{log.BaseURL}, Origin: base.Hostname(),
-				PublicKey: v1alpha1.LogPublicKey{Data: key}, Validity: ownedValidity(log),
+				Type: logType, URLs: []string{log.BaseURL}, Origin: base.Hostname(),
+				PublicKey: v1alpha1.LogPublicKey{Data: keyPEM(log.PublicKey)}, Validity: ownedValidity(log),
 			},
 		}
 		next.SetDefaults()
@@ -56,16 +60,33 @@ func ownerReference(obj *v1alpha1.TrustRoot) metav1.OwnerReference {
 	}
 }
 
-// rekorV1Key returns the PEM text of a log's key, and whether the log is named by
-// the hash of that key, as Rekor v1 is. A Rekor v2 log with an Ed25519 key is named
-// by its checkpoints' key ID instead (C2SP signed-note).
-func rekorV1Key(log *root.TransparencyLog) (string, bool) {
-	der, err := x509.MarshalPKIXPublicKey(log.PublicKey)
-	if err != nil {
-		return "", false
+// typeOf returns the type of a log that a trust root names by its ID: the hash of its key
+// for Rekor v1, and of its name and key for Rekor v2. For an ECDSA key these are the same,
+// and the log is taken for Rekor v1: one of Rekor v2 needs a TransparencyLog that says so.
+func typeOf(log *root.TransparencyLog, origin string) (v1alpha1.LogType, bool) {
+	for _, logType := range []v1alpha1.LogType{v1alpha1.LogTypeRekorV1, v1alpha1.LogTypeRekorV2} {
+		version, err := VersionOf(logType)
+		if err != nil {
+			continue
+		}
+		named, err := tlog.NewLog(tlog.Config{Version: version, Origin: origin, Key: log.PublicKey})
+		if err != nil {
+			continue
+		}
+		if id := named.ID(); bytes.Equal(id[:], log.ID) {
+			return logType, true
+		}
 	}
-	id := sha256.Sum256(der)
-	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), bytes.Equal(id[:], log.ID)
+	return "", false
+}
+
+// keyPEM is the PEM text of a key that NewLog took.
+func keyPEM(key crypto.PublicKey) string {
+	der, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		return ""
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 }
 
 // ownedValidity is the validity of a log as an object says it; nil is always.

@@ -11,11 +11,15 @@ import (
 
 // LogType is the protocol that a log speaks. It comes from configuration and
 // never from what a signature says.
-// +kubebuilder:validation:Enum=rekor-v1
+// +kubebuilder:validation:Enum=rekor-v1;rekor-v2
 type LogType string
 
-// LogTypeRekorV1 is Rekor with a Trillian tree behind it.
-const LogTypeRekorV1 LogType = "rekor-v1"
+const (
+	// LogTypeRekorV1 is Rekor with a Trillian tree behind it.
+	LogTypeRekorV1 LogType = "rekor-v1"
+	// LogTypeRekorV2 is rekor-tiles: a log that is read as tiles of hashes.
+	LogTypeRekorV2 LogType = "rekor-v2"
+)
 
 // TransparencyLog is a log that the cluster's owner configured, and what the
 // cluster has seen of it.
@@ -53,6 +57,7 @@ type TransparencyLog struct {
 // TransparencyLogSpec is what the cluster's owner writes.
 // +kubebuilder:validation:XValidation:rule="!has(self.shards) || self.type == 'rekor-v1'",fieldPath=".shards",message="only a rekor-v1 log has shards"
 // +kubebuilder:validation:XValidation:rule="!has(self.pin) || self.type != 'rekor-v1' || (has(self.shards) && size(self.shards) == 1 && !has(self.shards[0].pin))",fieldPath=".pin",message="the pin of a rekor-v1 log is of one tree: name that one in shards, or pin each tree there"
+// +kubebuilder:validation:XValidation:rule="!has(self.readURLs) || self.type == 'rekor-v2'",fieldPath=".readURLs",message="only a rekor-v2 log has readURLs: a rekor-v1 log is read where it is written"
 // +kubebuilder:pruning:PreserveUnknownFields
 type TransparencyLogSpec struct {
 	// type is the protocol that the log speaks. It cannot be changed.
@@ -70,10 +75,23 @@ type TransparencyLogSpec struct {
 	// +kubebuilder:validation:items:Pattern=`^https?://[^/?#@\s]+(/[^?#\s]*)?$`
 	URLs []string `json:"urls,omitempty"`
 
-	// origin is the host name with which the log's checkpoints begin: what
-	// stands before " - <tree ID>" in their first line. It is the name of the
-	// signing key, too, and need not be the host name of the URL. It cannot be
-	// changed: the history in status belongs to it.
+	// readURLs is where the tiles of a log of type rekor-v2 are served, when that
+	// is elsewhere than its API: the base URL below which checkpoint and
+	// tile/0/000 are found, often of an object store. Several are copies of one
+	// log. What tls and auth say counts for these, too. It defaults to /api/v2
+	// below each of urls. Only a log of type rekor-v2 has it.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:items:MaxLength=2048
+	// +kubebuilder:validation:items:Pattern=`^https?://[^/?#@\s]+(/[^?#\s]*)?$`
+	ReadURLs []string `json:"readURLs,omitempty"`
+
+	// origin is the host name with which the log's checkpoints begin: for type
+	// rekor-v2 their first line, for rekor-v1 what stands before " - <tree ID>"
+	// there. It is the name of the signing key, too, and need not be the host
+	// name of the URL. It cannot be changed: the history in status belongs to it.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253

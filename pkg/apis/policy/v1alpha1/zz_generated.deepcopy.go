@@ -800,6 +800,11 @@ func (in *TransparencyLogSpec) DeepCopyInto(out *TransparencyLogSpec) {
 		*out = make([]string, len(*in))
 		copy(*out, *in)
 	}
+	if in.ReadURLs != nil {
+		in, out := &in.ReadURLs, &out.ReadURLs
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	in.PublicKey.DeepCopyInto(&out.PublicKey)
 	if in.TLS != nil {
 		in, out := &in.TLS, &out.TLS

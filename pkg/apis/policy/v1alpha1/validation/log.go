@@ -22,6 +22,7 @@ const (
 	minStaleness    = time.Second
 	maxStaleness    = 720 * time.Hour
 	maxURLs         = 8
+	maxReadURLs     = 8
 )
 
 // originPattern is a host name, with a port where the log's operator named the
@@ -32,8 +33,15 @@ var originPattern = regexp.MustCompile("^[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])
 // object, and does not ask the log.
 func TransparencyLog(log *v1alpha1.TransparencyLog) field.ErrorList {
 	spec, path := &log.Spec, field.NewPath("spec")
-	errs := oneOf(path.Child("type"), spec.Type, v1alpha1.LogTypeRekorV1)
-	errs = append(errs, urls(path.Child("urls"), spec.URLs)...)
+	errs := oneOf(path.Child("type"), spec.Type, v1alpha1.LogTypeRekorV1, v1alpha1.LogTypeRekorV2)
+	if len(spec.URLs) == 0 {
+		errs = append(errs, field.Required(path.Child("urls"), "where the log answers"))
+	}
+	errs = append(errs, urls(path.Child("urls"), spec.URLs, maxURLs)...)
+	errs = append(errs, urls(path.Child("readURLs"), spec.ReadURLs, maxReadURLs)...)
+	if len(spec.ReadURLs) > 0 && spec.Type == v1alpha1.LogTypeRekorV1 {
+		errs = append(errs, field.Forbidden(path.Child("readURLs"), "only a rekor-v2 log has readURLs: a rekor-v1 log is read where it is written"))
+	}
 	if len(spec.Origin) > validation.DNS1123SubdomainMaxLength || !originPattern.MatchString(spec.Origin) {
 		errs = append(errs, field.Invalid(path.Child("origin"), spec.Origin,
 			"must be the host name with which the log's checkpoints begin, without \" - <tree ID>\""))
@@ -50,13 +58,10 @@ func TransparencyLog(log *v1alpha1.TransparencyLog) field.ErrorList {
 	return errs
 }
 
-func urls(path *field.Path, urls []string) field.ErrorList {
-	if len(urls) == 0 {
-		return field.ErrorList{field.Required(path, "where the log answers")}
-	}
+func urls(path *field.Path, urls []string, limit int) field.ErrorList {
 	var errs field.ErrorList
-	if len(urls) > maxURLs {
-		errs = append(errs, field.TooMany(path, len(urls), maxURLs))
+	if len(urls) > limit {
+		errs = append(errs, field.TooMany(path, len(urls), limit))
 	}
 	for i, text := range urls {
 		if problem := urlProblem(text); problem != "" {

@@ -54,10 +54,11 @@ func TestBoundsAreThoseOfTheSchema(t *testing.T) {
 		"message":       *static.Properties["message"].MaxLength,
 		"kms":           *key.Properties["kms"].MaxLength,
 		"urls":          *log.Properties["urls"].MaxItems,
+		"readURLs":      *log.Properties["readURLs"].MaxItems,
 	}
 	want := map[string]int64{
 		"images": maxPatterns, "glob": maxGlob, "excludeImages": maxPatterns, "authorities": maxAuthorities,
-		"logRefs": maxLogRefs, "message": maxMessage, "kms": kms.MaxURI, "urls": maxURLs,
+		"logRefs": maxLogRefs, "message": maxMessage, "kms": kms.MaxURI, "urls": maxURLs, "readURLs": maxReadURLs,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("bounds (-here +schema):\n%s", diff)

@@ -263,11 +263,22 @@ func TestTransparencyLog(t *testing.T) {
 		edit func(*spec)
 		want []string
 	}{
-		"a good log":                  {func(*spec) {}, nil},
-		"a URL with port and path":    {url("http://127.0.0.1:3000/rekor"), nil},
-		"an origin with a port":       {func(s *spec) { s.Origin = "localhost:3000" }, nil},
-		"a key in a Secret":           {func(s *spec) { s.PublicKey = v1alpha1.LogPublicKey{SecretRef: &v1alpha1.SecretKeyReference{Name: "a"}} }, nil},
-		"a type that does not exist":  {func(s *spec) { s.Type = "rekor-v9" }, []string{"spec.type"}},
+		"a good log":                 {func(*spec) {}, nil},
+		"a URL with port and path":   {url("http://127.0.0.1:3000/rekor"), nil},
+		"an origin with a port":      {func(s *spec) { s.Origin = "localhost:3000" }, nil},
+		"a key in a Secret":          {func(s *spec) { s.PublicKey = v1alpha1.LogPublicKey{SecretRef: &v1alpha1.SecretKeyReference{Name: "a"}} }, nil},
+		"a type that does not exist": {func(s *spec) { s.Type = "rekor-v9" }, []string{"spec.type"}},
+		"a Rekor v2 log":             {func(s *spec) { s.Type = v1alpha1.LogTypeRekorV2 }, nil},
+		"a Rekor v2 log that is read elsewhere": {func(s *spec) {
+			s.Type, s.ReadURLs = v1alpha1.LogTypeRekorV2, []string{"https://tiles.example/rekor", "https://copy.example"}
+		}, nil},
+		"a Rekor v1 log that is read elsewhere": {func(s *spec) { s.ReadURLs = []string{"https://tiles.example"} }, []string{"spec.readURLs"}},
+		"a read URL with a password": {func(s *spec) {
+			s.Type, s.ReadURLs = v1alpha1.LogTypeRekorV2, []string{"https://tiles.example", "https://me:s3cret@tiles.example"}
+		}, []string{"spec.readURLs[1]"}},
+		"nine read URLs": {func(s *spec) {
+			s.Type, s.ReadURLs = v1alpha1.LogTypeRekorV2, strings.Fields(strings.Repeat("https://tiles.example ", maxReadURLs+1))
+		}, []string{"spec.readURLs"}},
 		"no URL":                      {func(s *spec) { s.URLs = nil }, []string{"spec.urls"}},
 		"a URL with a password":       {url("https://me:s3cret@rekor.example"), []string{"spec.urls[0]"}},
 		"a URL with a query":          {url("https://rekor.example?a=b"), []string{"spec.urls[0]"}},
@@ -373,6 +384,9 @@ func TestLogWarnings(t *testing.T) {
 	rarely := log.DeepCopy()
 	rarely.Spec.PollInterval = &metav1.Duration{Duration: 31 * time.Minute}
 	expectEach(t, LogWarnings(rarely, nil), []string{"spec.maxStaleness: 1h0m0s is less than two poll intervals"})
+	tiled := log.DeepCopy()
+	tiled.Spec.Type, tiled.Spec.ReadURLs = v1alpha1.LogTypeRekorV2, []string{"https://tiles.example", "http://tiles.example", "https://tiles.example"}
+	expectEach(t, LogWarnings(tiled, nil), []string{"spec.readURLs[1]: http is not encrypted", "spec.readURLs[2]: the same address twice"})
 }
 
 func expectEach(t *testing.T, got, want []string) {

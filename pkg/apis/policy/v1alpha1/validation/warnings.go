@@ -158,23 +158,11 @@ func defaults(logs []v1alpha1.TransparencyLog) []string {
 // others are the TransparencyLog objects that exist; one with log's name is log
 // itself.
 func LogWarnings(log *v1alpha1.TransparencyLog, others []v1alpha1.TransparencyLog) []string {
-	var warnings []string
-	for i, text := range log.Spec.URLs {
-		if address, err := url.Parse(text); err == nil && address.Scheme == "http" {
-			warnings = append(warnings, fmt.Sprintf("spec.urls[%d]: http is not encrypted: what the log is asked can be seen, and its answers can be held back", i))
-			if log.Spec.Auth != nil {
-				warnings = append(warnings, fmt.Sprintf("spec.urls[%d]: http is not encrypted: the credentials in spec.auth can be read on the way", i))
-			}
-		}
-	}
+	warnings := append(addressWarnings("urls", log.Spec.URLs, log.Spec.Auth != nil),
+		addressWarnings("readURLs", log.Spec.ReadURLs, log.Spec.Auth != nil)...)
 	if log.Spec.SkipsTLSVerification() {
 		warnings = append(warnings, "spec.tls.insecureSkipVerify: whoever sits between can read the credentials, see what the log is asked, and hold its answers back: "+
 			"name the authority of its certificate in spec.tls.caBundle instead")
-	}
-	for i, text := range log.Spec.URLs {
-		if slices.Contains(log.Spec.URLs[:i], text) {
-			warnings = append(warnings, fmt.Sprintf("spec.urls[%d]: the same address twice is not two replicas", i))
-		}
 	}
 	if interval, staleness := log.Spec.Interval(), log.Spec.Staleness(); staleness < 2*interval {
 		warnings = append(warnings, fmt.Sprintf(
@@ -187,6 +175,23 @@ func LogWarnings(log *v1alpha1.TransparencyLog, others []v1alpha1.TransparencyLo
 		if name != log.Name {
 			warnings = append(warnings, fmt.Sprintf(
 				"spec.default: TransparencyLog %q is the default, too: with two, neither is, and policies that name no log are not ready", name))
+		}
+	}
+	return warnings
+}
+
+// addressWarnings returns what is dangerous, or needless, in the addresses of a log.
+func addressWarnings(field string, addresses []string, credentials bool) []string {
+	var warnings []string
+	for i, text := range addresses {
+		if address, err := url.Parse(text); err == nil && address.Scheme == "http" {
+			warnings = append(warnings, fmt.Sprintf("spec.%s[%d]: http is not encrypted: what the log is asked can be seen, and its answers can be held back", field, i))
+			if credentials {
+				warnings = append(warnings, fmt.Sprintf("spec.%s[%d]: http is not encrypted: the credentials in spec.auth can be read on the way", field, i))
+			}
+		}
+		if slices.Contains(addresses[:i], text) {
+			warnings = append(warnings, fmt.Sprintf("spec.%s[%d]: the same address twice is not two replicas", field, i))
 		}
 	}
 	return warnings
