@@ -71,16 +71,12 @@ func (c *Client) ask(ctx context.Context, r request) (answer, error) {
 	return a, err
 }
 
-// note logs the whole of an error, of which a denial says only the kind.
+// note logs more of an error than its kind, which is all that a denial says.
 func (c *Client) note(r request, err error) {
 	if err == nil {
 		return
 	}
-	cause := err
-	if known := (*Error)(nil); errors.As(err, &known) && known.Err != nil {
-		cause = known.Err
-	}
-	c.log.V(1).Info("A request to a registry failed", "repository", r.repository.Name(), "path", r.path, "error", printable(withoutURL(cause).Error()))
+	c.log.V(1).Info("A request to a registry failed", "repository", r.repository.Name(), "path", r.path, "error", causeOf(err))
 }
 
 // passing tells whether a failure is worth one more try. A registry that limits

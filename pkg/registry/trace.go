@@ -58,10 +58,11 @@ var harmless = []string{"n", "last", "artifactType", "scope", "service"}
 
 // redactedURL is the address of a request without what may be a credential. Those
 // of storage that a registry redirects to are signed, in a parameter or in the
-// path: of them only the host is left.
+// path: of them only the host is left, even if that is the registry's own.
 func redactedURL(req *http.Request) string {
 	shown := *req.URL
-	if j, _ := req.Context().Value(journeyKey).(journey); req.Response != nil && shown.Host != j.home {
+	j, _ := req.Context().Value(journeyKey).(journey)
+	if req.Response != nil && (shown.Host != j.home || !strings.HasPrefix(shown.Path, "/v2/")) {
 		return shown.Scheme + "://" + shown.Host + "/" + redacted
 	}
 	return withoutSecrets(&shown)
@@ -84,13 +85,4 @@ func withoutSecrets(shown *url.URL) string {
 	}
 	shown.RawQuery, shown.Fragment = strings.Join(parameters, "&"), ""
 	return shown.String()
-}
-
-// withoutURL takes the address out of the errors of http.Client, which repeat it
-// whole, signatures of redirects included.
-func withoutURL(err error) error {
-	for known := (*url.Error)(nil); errors.As(err, &known); {
-		err = known.Err
-	}
-	return err
 }

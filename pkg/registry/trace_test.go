@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
@@ -72,6 +73,7 @@ func TestWhatIsShownHoldsNoCredentials(t *testing.T) {
 		shown    string
 	}{
 		"a signed redirect":                {"http://storage.example/bucket/blob?X-Amz-Signature=" + secret + "&X-Amz-Expires=60", "http://storage.example/REDACTED"},
+		"a path that is signed at home":    {"http://f/storage/" + secret + "/blob", "http://f/REDACTED"},
 		"a path that is signed":            {"http://storage.example/" + secret + "/blob", "http://storage.example/REDACTED"},
 		"a user in the address":            {"http://user:" + secret + "@storage.example/blob", "http://storage.example/REDACTED"},
 		"a signed address at home":         {"http://f/v2/other?sig=" + secret + "&n=5&" + secret, "http://f/v2/other?sig=REDACTED&n=5&REDACTED"},
@@ -105,6 +107,78 @@ func TestWhatIsShownHoldsNoCredentials(t *testing.T) {
 			for _, text := range []string{texts, logged.String(), fmt.Sprint(err)} {
 				if strings.Contains(text, secret) || strings.Contains(text, "cm9ib3Q6") { // base64 of "robot:"
 					t.Errorf("it holds a credential:\n%s", text)
+				}
+			}
+		})
+	}
+}
+
+// TestWhatLibrariesSayIsNotRepeated: the errors of http.Client and of the
+// handshake quote addresses, headers and bodies.
+func TestWhatLibrariesSayIsNotRepeated(t *testing.T) {
+	const secret = "s3cr3t"
+	challenge := func(header string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("WWW-Authenticate", header)
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	}
+	for name, registry := range map[string]func(f *fake){
+		"a redirect to what is no address":         func(f *fake) { f.on(latest, redirect("https://storage.example/%zz?sig="+secret)) },
+		"a redirect to a part that is no address":  func(f *fake) { f.on(latest, redirect("/"+secret+"/%zz?sig="+secret)) },
+		"a redirect to a port that is none":        func(f *fake) { f.on(latest, redirect("https://storage.example:x/?sig="+secret)) },
+		"a redirect to a host that does not exist": func(f *fake) { f.on(latest, redirect("https://storage.example/?sig="+secret)) },
+		"a redirect to the metadata service":       func(f *fake) { f.on(latest, redirect("http://169.254.169.254/?sig="+secret)) },
+		"a redirect that is reset": func(f *fake) {
+			f.on(latest, redirect("/v2/other?sig="+secret))
+			f.on("/v2/other", reset)
+		},
+		"a redirect that stalls": func(f *fake) {
+			f.on(latest, redirect("/v2/other?sig="+secret))
+			f.on("/v2/other", silent)
+		},
+		"an answer that is not HTTP": func(f *fake) {
+			f.on(latest, func(w http.ResponseWriter, _ *http.Request) {
+				conn, _, err := http.NewResponseController(w).Hijack()
+				if err == nil {
+					_, _ = conn.Write([]byte(secret + "\r\n\r\n"))
+					_ = conn.Close()
+				}
+			})
+		},
+		"a token in another field than where it belongs": func(f *fake) {
+			f.protect(serve("application/json", `{"id_token":"`+secret+`"}`))
+		},
+		"a token server that is broken and quotes what it was asked": func(f *fake) {
+			f.protect(func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(http.StatusInternalServerError)
+				_, _ = w.Write([]byte(secret))
+			})
+		},
+		"a token server that redirects to a signed address": func(f *fake) {
+			f.protect(redirect("http://169.254.169.254/?sig=" + secret))
+		},
+		"a realm that is no address":    func(f *fake) { f.on("/v2/", challenge(`Bearer realm="https://auth.example/%zz?sig=`+secret+`"`)) },
+		"a realm of another kind":       func(f *fake) { f.on("/v2/", challenge(`Bearer realm="ftp://user:`+secret+`@auth.example/"`)) },
+		"a challenge that has no realm": func(f *fake) { f.on("/v2/", challenge(`Bearer token="`+secret+`"`)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			registry(f)
+			var logged strings.Builder
+			var seen exchanges
+			client := New(Options{
+				InsecureRegistries: []string{f.host()}, Trace: seen.add, Limits: Limits{Timeout: 3 * time.Second},
+				Logger: funcr.New(func(_, args string) { logged.WriteString(args + "\n") }, funcr.Options{Verbosity: 9}),
+				dialer: net.Dialer{Resolver: names(nil)},
+			})
+			_, err := client.Resolve(t.Context(), f.ref(t, ""))
+			if reasonOf(t, err) == "" || logged.Len() == 0 {
+				t.Fatalf("%v, logged %q: want a failure", err, logged.String())
+			}
+			for _, text := range append(seen.texts(nil), logged.String(), err.Error()) {
+				if strings.Contains(text, secret) {
+					t.Errorf("it holds what must not be shown: %s", text)
 				}
 			}
 		})
