@@ -4,7 +4,7 @@
 #
 # Makes sure that Debian packages are there:
 #
-#   tools/system-packages.sh stack   PostgreSQL (under Trillian), Redis (under Rekor)
+#   tools/system-packages.sh stack   PostgreSQL (under Trillian), Redis (under Rekor), nginx (in front of logs)
 #   tools/system-packages.sh race    the C compiler that Go's race detector needs
 set -euo pipefail
 
@@ -16,6 +16,7 @@ for purpose in "$@"; do
         missing+=(postgresql)
       fi
       command -v redis-server >/dev/null || missing+=(redis-server)
+      command -v nginx >/dev/null || [[ -x /usr/sbin/nginx ]] || missing+=(nginx)
       ;;
     race)
       command -v gcc >/dev/null || missing+=(gcc libc6-dev)

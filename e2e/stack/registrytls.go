@@ -5,13 +5,10 @@ package stack
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
-	"path/filepath"
 
 	"sigs.k8s.io/yaml"
 )
@@ -20,14 +17,9 @@ import (
 // certificate authority of its own.
 type SecureRegistry struct {
 	*Process
+	TLSClient
 
-	Host   string // 127.0.0.1:port
-	CAFile string
-	// ClientCertFile and ClientKeyFile are what it asks clients for; empty if it
-	// asks them for nothing.
-	ClientCertFile, ClientKeyFile string
-	// Transport reaches it.
-	Transport http.RoundTripper
+	Host string // 127.0.0.1:port
 }
 
 // StartSecureRegistry starts one. If mutual is set, it takes no request without a
@@ -37,8 +29,17 @@ func (s *Stack) StartSecureRegistry(ctx context.Context, name string, mutual boo
 	if err != nil {
 		return nil, err
 	}
-	r := &SecureRegistry{Host: loopback(port)}
-	config, err := r.issue(s, name, mutual)
+	client, server, err := s.issueTLS(name, mutual)
+	if err != nil {
+		return nil, err
+	}
+	r := &SecureRegistry{Host: loopback(port), TLSClient: client}
+	text := fmt.Sprintf(distributionConfig, s.run.file(name), r.Host) +
+		fmt.Sprintf("  tls:\n    certificate: %q\n    key: %q\n", server.cert, server.key)
+	if server.clientCA != "" {
+		text += fmt.Sprintf("    clientcas: [%q]\n", server.clientCA)
+	}
+	config, err := s.run.write(name+".yaml", []byte(text))
 	if err != nil {
 		return nil, err
 	}
@@ -50,48 +51,6 @@ func (s *Stack) StartSecureRegistry(ctx context.Context, name string, mutual boo
 		ready: httpReady(&http.Client{Transport: r.Transport}, "https://"+r.Host+"/v2/"),
 	})
 	return r, err
-}
-
-// issue makes the authority, its certificates and the configuration of the server,
-// whose path it returns.
-func (r *SecureRegistry) issue(s *Stack, name string, mutual bool) (string, error) {
-	ca, err := newAuthority(name)
-	if err != nil {
-		return "", err
-	}
-	server, err := ca.server(name)
-	if err != nil {
-		return "", err
-	}
-	client, err := ca.client("countersign")
-	if err != nil {
-		return "", err
-	}
-	files := map[string][]byte{"ca.pem": ca.pem, "server.pem": server.cert, "server.key": server.key, "client.pem": client.cert, "client.key": client.key}
-	path := map[string]string{}
-	for file, content := range files {
-		if path[file], err = s.run.write(filepath.Join(name+"-pki", file), content); err != nil {
-			return "", err
-		}
-	}
-	roots := x509.NewCertPool()
-	roots.AddCert(ca.cert)
-	settings := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
-	r.CAFile = path["ca.pem"]
-	clients := ""
-	if mutual {
-		pair, err := tls.X509KeyPair(client.cert, client.key)
-		if err != nil {
-			return "", err
-		}
-		settings.Certificates = []tls.Certificate{pair}
-		r.ClientCertFile, r.ClientKeyFile = path["client.pem"], path["client.key"]
-		clients = fmt.Sprintf("    clientcas: [%q]\n", path["ca.pem"])
-	}
-	r.Transport = &http.Transport{TLSClientConfig: settings}
-	text := fmt.Sprintf(distributionConfig, s.run.file(name), r.Host) +
-		fmt.Sprintf("  tls:\n    certificate: %q\n    key: %q\n%s", path["server.pem"], path["server.key"], clients)
-	return s.run.write(name+".yaml", []byte(text))
 }
 
 // registryConfig is the file that Countersign is told to follow.
