@@ -43,7 +43,7 @@ func TestAttestationsAreFetchedOnlyForPoliciesThatAskForThem(t *testing.T) {
 				p.authorities[0].key = attesting{keyed{accepts: "a"}}
 			}
 			d := NewEvaluator(Options{Policies: NewSet(p), Registry: tt.registry}).
-				Evaluate(t.Context(), "registry.corp.example/app@"+digestOf("1"))
+				Evaluate(t.Context(), Origin{}, "registry.corp.example/app@"+digestOf("1"))
 			if got := summary(d); got != tt.want || tt.registry.attestations != tt.asked {
 				t.Errorf("got %s after %d requests for attestations, want %s after %d", got, tt.registry.attestations, tt.want, tt.asked)
 			}

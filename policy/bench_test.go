@@ -22,7 +22,7 @@ func BenchmarkEvaluate(b *testing.B) {
 					b.Fatal(err)
 				}
 				set.Set(&Policy{
-					name: fmt.Sprintf("team-%d", i), mode: enforce, threshold: 1, images: []image.Glob{g},
+					id: ClusterPolicy(fmt.Sprintf("team-%d", i)), mode: enforce, threshold: 1, images: []image.Glob{g},
 					authorities: []authority{{name: "release", key: keyed{accepts: "a"}}},
 				})
 			}
@@ -30,7 +30,7 @@ func BenchmarkEvaluate(b *testing.B) {
 			written := "registry.corp.example/team-0/app@" + digestOf("1")
 			b.ReportAllocs()
 			for b.Loop() {
-				if d := e.Evaluate(b.Context(), written); summary(d) != "team-0=Verified" {
+				if d := e.Evaluate(b.Context(), Origin{}, written); summary(d) != "team-0=Verified" {
 					b.Fatal(summary(d))
 				}
 			}

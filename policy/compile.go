@@ -96,7 +96,7 @@ func (p *Policy) Problems() []Problem { return p.problems }
 // policy cover every image, or exclude none.
 func Compile(ctx context.Context, obj *v1alpha1.ClusterImagePolicy, t Trust) *Policy {
 	p := &Policy{
-		name:       obj.Name,
+		id:         ClusterPolicy(obj.Name),
 		generation: obj.Generation,
 		mode:       modeOf(obj.Spec.Mode),
 		threshold:  max(1, int(obj.Spec.Threshold)),

@@ -236,10 +236,10 @@ func TestCompileFailsClosed(t *testing.T) {
 				t.Errorf("problems (-want +got):\n%s", diff)
 			}
 			e := NewEvaluator(Options{Policies: NewSet(p), Registry: &scripted{digest: digestOf("1")}})
-			if got := summary(e.Evaluate(t.Context(), "corp.example/app:1")); got != tt.covered {
+			if got := summary(e.Evaluate(t.Context(), Origin{}, "corp.example/app:1")); got != tt.covered {
 				t.Errorf("a covered image: %s, want %s", got, tt.covered)
 			}
-			if got := summary(e.Evaluate(t.Context(), "other.example/app:1")); got != tt.uncovered {
+			if got := summary(e.Evaluate(t.Context(), Origin{}, "other.example/app:1")); got != tt.uncovered {
 				t.Errorf("another image: %q, want %q", got, tt.uncovered)
 			}
 			if p.Mode() != verifyMode || p.Generation() != 7 {

@@ -34,7 +34,7 @@ type Decision struct {
 
 // PolicyResult is what was found under one policy.
 type PolicyResult struct {
-	Policy     string
+	Policy     ID
 	Generation int64
 	Mode       v1alpha1.Mode
 	// Threshold is the number of authorities that must accept.
@@ -131,7 +131,7 @@ func (r AuthorityResult) MarshalJSON() ([]byte, error) {
 // MarshalJSON writes the policy, its verdict and those of its authorities.
 func (r PolicyResult) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
-		Policy     string        `json:"policy"`
+		Policy     ID            `json:"policy"`
 		Generation int64         `json:"generation,omitempty"`
 		Mode       v1alpha1.Mode `json:"mode"`
 		Threshold  int           `json:"threshold"`

@@ -121,7 +121,7 @@ func Denial(decisions []Decision, noMatch NoMatch) string {
 // what was refused by which policy, what each authority found, and what to do.
 func (d Decision) Explain(r PolicyResult) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s by ClusterImagePolicy %q", d.subject(), verb(r.Mode), r.Policy)
+	fmt.Fprintf(&b, "%s %s by %v", d.subject(), verb(r.Mode), r.Policy)
 	if r.Threshold > 1 && len(r.Authorities) > 0 {
 		fmt.Fprintf(&b, " (%d of %d required authorities accept it)", r.accepting(), r.Threshold)
 	}
@@ -208,7 +208,7 @@ func (d Decision) Leniencies(mode v1alpha1.Mode) []string {
 }
 
 func (d Decision) explainLeniency(r PolicyResult, l Leniency) string {
-	text := fmt.Sprintf("%s accepted by ClusterImagePolicy %q without full verification (onUnavailable: %s)", d.subject(), r.Policy, l.Rule)
+	text := fmt.Sprintf("%s accepted by %v without full verification (onUnavailable: %s)", d.subject(), r.Policy, l.Rule)
 	if l.VerifiedAt != nil {
 		text += ", as it was verified at " + l.VerifiedAt.Format(time.RFC3339)
 	}
@@ -219,7 +219,7 @@ func (d Decision) explainLeniency(r PolicyResult, l Leniency) string {
 // the image, in the form of Explain.
 func (d Decision) ExplainVerified(r PolicyResult) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s verified by ClusterImagePolicy %q", d.subject(), r.Policy)
+	fmt.Fprintf(&b, "%s verified by %v", d.subject(), r.Policy)
 	for _, a := range r.Authorities {
 		fmt.Fprintf(&b, "\n  authority %q: %s", a.Name, Found(a.Verdict))
 	}

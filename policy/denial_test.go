@@ -28,7 +28,7 @@ func TestDenialReadsAsItIsDocumented(t *testing.T) {
 		Detail: `a valid signature was found, but its entry is not in log "corp" (origin rekor.corp.example, size 48213)`,
 	}
 	result := func(mode v1alpha1.Mode, threshold int, v verify.Verdict, a ...AuthorityResult) PolicyResult {
-		return PolicyResult{Policy: "payments", Mode: mode, Threshold: threshold, Authorities: a, Verdict: v}
+		return PolicyResult{Policy: ClusterPolicy("payments"), Mode: mode, Threshold: threshold, Authorities: a, Verdict: v}
 	}
 	for name, tt := range map[string]struct {
 		decision Decision
@@ -96,7 +96,7 @@ func unsigned(n int, part string) []Decision {
 	for i := range n {
 		decisions = append(decisions, Decision{
 			Image:    fmt.Sprintf("registry.corp.example/%s/app:%d", part, i),
-			Policies: []PolicyResult{{Policy: "p", Mode: enforce, Verdict: verify.Rejected{Reason: verify.NoSignature, Detail: "none"}}},
+			Policies: []PolicyResult{{Policy: ClusterPolicy("p"), Mode: enforce, Verdict: verify.Rejected{Reason: verify.NoSignature, Detail: "none"}}},
 		})
 	}
 	return decisions
@@ -169,7 +169,7 @@ func TestRequireDigestRefusesWhatMightNotBeWhatWasVerified(t *testing.T) {
 	static := verify.Verified{Evidence: verify.Evidence{Format: formatStatic}}
 	unsigned := verify.Rejected{Reason: verify.NoSignature}
 	decide := func(pinned bool, digest string, mode v1alpha1.Mode, v verify.Verdict) Decision {
-		return Decision{Image: "i", Digest: digest, Pinned: pinned, Policies: []PolicyResult{{Policy: "p", Mode: mode, Verdict: v}}}
+		return Decision{Image: "i", Digest: digest, Pinned: pinned, Policies: []PolicyResult{{Policy: ClusterPolicy("p"), Mode: mode, Verdict: v}}}
 	}
 	for name, tt := range map[string]struct {
 		decision Decision
@@ -202,7 +202,7 @@ func TestRequireDigestRefusesWhatMightNotBeWhatWasVerified(t *testing.T) {
 
 func TestDecisionAsJSON(t *testing.T) {
 	d := Decision{Image: "i:1", Digest: digestOf("1"), Policies: []PolicyResult{{
-		Policy: "p", Generation: 3, Mode: enforce, Threshold: 1,
+		Policy: ClusterPolicy("p"), Generation: 3, Mode: enforce, Threshold: 1,
 		Authorities: []AuthorityResult{{Name: "a", Verdict: verify.Rejected{Reason: verify.NoSignature, Detail: "none"}}},
 		Verdict:     verify.Rejected{Reason: verify.NoSignature, Detail: "none"},
 	}}}

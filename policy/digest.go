@@ -5,7 +5,6 @@ package policy
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/countersign-dev/countersign/pkg/image"
 	"github.com/countersign-dev/countersign/pkg/verify"
@@ -123,7 +122,7 @@ func (r PolicyResult) Unlogged() bool {
 	return slices.ContainsFunc(r.acceptedBy(), func(v verify.Verified) bool { return Unlogged(v) })
 }
 
-func find(results []PolicyResult, policy string) *PolicyResult {
+func find(results []PolicyResult, policy ID) *PolicyResult {
 	i := slices.IndexFunc(results, func(r PolicyResult) bool { return r.Policy == policy })
 	if i < 0 {
 		return nil
@@ -133,6 +132,6 @@ func find(results []PolicyResult, policy string) *PolicyResult {
 
 // byName puts results in the order in which decisions hold them.
 func byName(results []PolicyResult) []PolicyResult {
-	slices.SortFunc(results, func(a, b PolicyResult) int { return strings.Compare(a.Policy, b.Policy) })
+	slices.SortFunc(results, func(a, b PolicyResult) int { return a.Policy.compare(b.Policy) })
 	return results
 }

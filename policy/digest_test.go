@@ -103,7 +103,7 @@ func TestAPodWithoutADigestIsRefusedWhateverItsRegistryAnswers(t *testing.T) {
 			const written = "evil.example/app:1"
 			evil := &scripted{digest: digestOf("1"), fresh: signed("k"), resolveErr: tt.resolveErr}
 			e := NewEvaluator(Options{Policies: NewSet(p), Registry: evil})
-			got := e.Evaluate(t.Context(), written).RequireDigest()
+			got := e.Evaluate(t.Context(), Origin{}, written).RequireDigest()
 			if diff := cmp.Diff(tt.want, summary(got)); diff != "" {
 				t.Errorf("decision (-want +got):\n%s", diff)
 			}
@@ -116,11 +116,11 @@ func TestAPodWithoutADigestIsRefusedWhateverItsRegistryAnswers(t *testing.T) {
 			}
 
 			evil.resolveErr = nil
-			reference, err := e.Pin(t.Context(), written)
+			reference, err := e.Pin(t.Context(), Origin{}, written)
 			if err != nil {
 				t.Fatal(err)
 			}
-			pinned := e.Evaluate(t.Context(), reference).RequireDigest()
+			pinned := e.Evaluate(t.Context(), Origin{}, reference).RequireDigest()
 			if diff := cmp.Diff(tt.pinned, summary(pinned)); diff != "" {
 				t.Errorf("decision about %s, pinned (-want +got):\n%s", reference, diff)
 			}
@@ -133,7 +133,7 @@ func TestAPodWithoutADigestIsRefusedWhateverItsRegistryAnswers(t *testing.T) {
 
 func TestAnImageThatCannotBeReadIsNotCoveredByAnAuditPolicyAlone(t *testing.T) {
 	e := NewEvaluator(Options{Policies: NewSet(covering(t, "p", audit, []string{"corp.example/**"}, "k")), Registry: &scripted{}})
-	d := e.Evaluate(t.Context(), "corp.example/APP:1")
+	d := e.Evaluate(t.Context(), Origin{}, "corp.example/APP:1")
 	if refusals := d.Refusals(enforce, NoMatchDeny); len(refusals) != 1 || refusals[0].Reason != verify.NoMatchingPolicy {
 		t.Errorf("refusals = %v, want NoMatchingPolicy", refusals)
 	}
@@ -149,7 +149,7 @@ func TestAnInsecureAcceptanceIsSeenWhicheverAuthorityComesFirst(t *testing.T) {
 	p.threshold = 2
 	p.authorities = append([]authority{{name: "first", fixed: static}}, p.authorities...)
 	e := NewEvaluator(Options{Policies: NewSet(p), Registry: &scripted{fresh: signed("unlogged")}})
-	d := e.Evaluate(t.Context(), "corp.example/app@"+digestOf("1"))
+	d := e.Evaluate(t.Context(), Origin{}, "corp.example/app@"+digestOf("1"))
 	if summary(d) != "p=Verified" || !d.Policies[0].Unlogged() {
 		t.Errorf("decision %s, unlogged = %v, want it to be seen", summary(d), d.Policies[0].Unlogged())
 	}
@@ -170,7 +170,7 @@ func TestAPolicyThatNeedsNoDigestIsNotTouchedByARegistryThatHasNone(t *testing.T
 	p.authorities = []authority{{name: "pass", fixed: verify.Verified{Evidence: verify.Evidence{Format: formatStatic}}}}
 	source := &scripted{resolveErr: &registry.Error{Reason: verify.RegistryUnavailable, Detail: "down"}}
 	e := NewEvaluator(Options{Policies: NewSet(p), Registry: source})
-	if got := summary(e.Evaluate(t.Context(), "corp.example/app:1").RequireDigest()); got != "p=Verified" || source.resolved != 0 {
+	if got := summary(e.Evaluate(t.Context(), Origin{}, "corp.example/app:1").RequireDigest()); got != "p=Verified" || source.resolved != 0 {
 		t.Errorf("decision = %s after %d requests, want p=Verified after none", got, source.resolved)
 	}
 }
@@ -204,13 +204,13 @@ func TestAPolicyThatWantsDigestsRefusesTags(t *testing.T) {
 			p.authorities, p.requireDigest = tt.authorities, true
 			tt.registry.digest = digestOf("1")
 			e := NewEvaluator(Options{Policies: NewSet(p), Registry: tt.registry})
-			if got := summary(e.Evaluate(t.Context(), tt.image)); got != tt.want {
+			if got := summary(e.Evaluate(t.Context(), Origin{}, tt.image)); got != tt.want {
 				t.Errorf("%s, want %s", got, tt.want)
 			}
 			if tt.want == "p=Rejected/DigestRequired" {
-				pinned, err := e.Pin(t.Context(), tt.image)
-				if err != nil || summary(e.Evaluate(t.Context(), pinned)) != "p=Verified" {
-					t.Errorf("pinned to %q, %v: %s, want it accepted", pinned, err, summary(e.Evaluate(t.Context(), pinned)))
+				pinned, err := e.Pin(t.Context(), Origin{}, tt.image)
+				if err != nil || summary(e.Evaluate(t.Context(), Origin{}, pinned)) != "p=Verified" {
+					t.Errorf("pinned to %q, %v: %s, want it accepted", pinned, err, summary(e.Evaluate(t.Context(), Origin{}, pinned)))
 				}
 			}
 		})

@@ -46,7 +46,7 @@ type Options struct {
 
 // Evaluator decides about images under the policies in force. It keeps nothing
 // between evaluations, and is safe for concurrent use; callers who ask about the
-// same image at the same time share one evaluation.
+// same image under the same policies at the same time share one evaluation.
 type Evaluator struct {
 	policies    *Set
 	registry    Registry
@@ -58,13 +58,6 @@ type Evaluator struct {
 	parse       func(string) (image.Reference, error)
 	evaluations flights[question, judgement]
 	pins        flights[question, pin]
-}
-
-// question is what is asked: about an image, as it is written, under one state
-// of the policies.
-type question struct {
-	policies *snapshot
-	image    string
 }
 
 // NewEvaluator returns an evaluator with the given options.
@@ -81,16 +74,17 @@ func NewEvaluator(o Options) *Evaluator {
 	return &Evaluator{policies: o.Policies, registry: o.Registry, metrics: o.Metrics, lenient: o.Lenient, log: o.Log, concurrency: o.Concurrency, parse: image.Parse}
 }
 
-// Evaluate decides about one image reference, as an object writes it. It always
+// Evaluate decides about one image reference, as an object writes it, that comes from
+// origin. It always
 // returns a decision: when ctx ends first, the verdict of the covering policies
 // that have not been asked by then is Unavailable with the cause
 // DeadlineExceeded. Enforcing policies are asked first.
-func (e *Evaluator) Evaluate(ctx context.Context, written string) (decision Decision) {
+func (e *Evaluator) Evaluate(ctx context.Context, origin Origin, written string) (decision Decision) {
 	policies := e.policies.load()
 	defer func() {
 		if cause := recover(); cause != nil {
 			e.recovered(cause, "Evaluation panicked", written)
-			decision = policies.refusing(written, panicked())
+			decision = policies.refusing(written, origin, panicked())
 		}
 		e.metrics.count(decision) // once for each caller
 		for _, r := range decision.Policies {
@@ -101,20 +95,20 @@ func (e *Evaluator) Evaluate(ctx context.Context, written string) (decision Deci
 	}()
 	ref, err := e.parse(written)
 	if err != nil {
-		return policies.refusing(written, verify.Rejected{
+		return policies.refusing(written, origin, verify.Rejected{
 			Reason: verify.ImageNotFound,
 			Detail: "the image reference is not valid: " + printable(err.Error(), maxDetail),
 		})
 	}
-	covering := policies.covering(ref)
+	covering := policies.covering(ref, origin)
 	undecided := judgement{
-		decision: Decision{Image: written, Digest: ref.Digest(), Pinned: ref.Digest() != "", conditional: conditional(ref, covering)},
-		open:     inOrder(covering, ref),
+		decision: Decision{Image: written, Digest: ref.Digest(), Pinned: ref.Digest() != "", conditional: conditional(ref, covering.policies)},
+		open:     inOrder(covering.policies, ref),
 	}
-	if len(covering) == 0 || ctx.Err() != nil {
+	if len(covering.policies) == 0 || ctx.Err() != nil {
 		return undecided.closed(late())
 	}
-	reached, err := e.evaluations.do(ctx, question{policies, written}, maxEvaluation, func(ctx context.Context, publish func(judgement)) judgement {
+	reached, err := e.evaluations.do(ctx, question{policies, covering.key, written}, maxEvaluation, func(ctx context.Context, publish func(judgement)) judgement {
 		publish(undecided)
 		return e.judge(ctx, ref, undecided, publish)
 	})
@@ -124,9 +118,10 @@ func (e *Evaluator) Evaluate(ctx context.Context, written string) (decision Deci
 	return reached.closed(late())
 }
 
-// EvaluateAll decides about the images of one object: each distinct one once,
-// several at a time. The decisions are by image reference as it is written.
-func (e *Evaluator) EvaluateAll(ctx context.Context, written []string) map[string]Decision {
+// EvaluateAll decides about the images of one object, which is their origin: each
+// distinct one once, several at a time. The decisions are by image reference as it is
+// written.
+func (e *Evaluator) EvaluateAll(ctx context.Context, origin Origin, written []string) map[string]Decision {
 	position := map[string]int{}
 	var distinct []string
 	for _, w := range written {
@@ -140,7 +135,7 @@ func (e *Evaluator) EvaluateAll(ctx context.Context, written []string) map[strin
 	group.SetLimit(e.concurrency)
 	for i, w := range distinct {
 		group.Go(func() error {
-			decisions[i] = e.Evaluate(ctx, w)
+			decisions[i] = e.Evaluate(ctx, origin, w)
 			return nil
 		})
 	}
@@ -153,9 +148,10 @@ func (e *Evaluator) EvaluateAll(ctx context.Context, written []string) map[strin
 }
 
 // refusing is the decision about an image of which nobody can tell what it is. It
-// could be any: every policy covers it, though none for sure, and refuses it.
-func (s *snapshot) refusing(written string, verdict verify.Verdict) Decision {
-	d := judgement{decision: Decision{Image: written}, open: s.policies}.closed(verdict)
+// could be any: every policy of the cluster and of its namespace covers it, though none
+// for sure, and refuses it.
+func (s *snapshot) refusing(written string, origin Origin, verdict verify.Verdict) Decision {
+	d := judgement{decision: Decision{Image: written}, open: s.of(origin)}.closed(verdict)
 	d.conditional = d.Policies
 	return d
 }

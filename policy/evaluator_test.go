@@ -189,7 +189,7 @@ func TestEvaluateReachesTheVerdictOfTheCoveringPolicies(t *testing.T) {
 				source.digest = digestOf("1")
 			}
 			e := NewEvaluator(Options{Policies: set, Registry: source})
-			if diff := cmp.Diff(tt.want, summary(e.Evaluate(t.Context(), tt.image))); diff != "" {
+			if diff := cmp.Diff(tt.want, summary(e.Evaluate(t.Context(), Origin{}, tt.image))); diff != "" {
 				t.Errorf("decision (-want +got):\n%s", diff)
 			}
 			if got := [2]int{source.resolved, source.signatures}; got != tt.asked {
@@ -203,7 +203,7 @@ func TestAPanicIsARefusalAndIsCounted(t *testing.T) {
 	p := covering(t, "p", enforce, []string{"registry.corp.example/**"})
 	p.authorities = []authority{{name: "a", key: verifierFunc(func(context.Context) verify.Verdict { panic("hostile bytes") })}}
 	e := NewEvaluator(Options{Policies: NewSet(p), Registry: &scripted{digest: digestOf("1")}})
-	got := e.Evaluate(t.Context(), "registry.corp.example/app:1")
+	got := e.Evaluate(t.Context(), Origin{}, "registry.corp.example/app:1")
 	if want := "p=Rejected/PolicyNotReady"; summary(got) != want {
 		t.Errorf("decision = %s, want %s", summary(got), want)
 	}
@@ -225,7 +225,7 @@ func TestADeadlineIsUnavailabilityUnderEveryPolicyAndItsMode(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 9*time.Second)
 		defer cancel()
 		start := time.Now()
-		got := e.Evaluate(ctx, "registry.corp.example/app:1")
+		got := e.Evaluate(ctx, Origin{}, "registry.corp.example/app:1")
 		if want := "p=Unavailable/DeadlineExceeded q=Unavailable/DeadlineExceeded"; summary(got) != want {
 			t.Errorf("decision = %s, want %s", summary(got), want)
 		}
@@ -248,7 +248,7 @@ func TestTenThousandRequestsForOneImageShareOneEvaluation(t *testing.T) {
 		e := NewEvaluator(Options{Policies: NewSet(covering(t, "p", enforce, []string{"**"}, "a")), Registry: source})
 		results := make(chan string)
 		for range 10_000 {
-			go func() { results <- summary(e.Evaluate(t.Context(), "registry.corp.example/app:1")) }()
+			go func() { results <- summary(e.Evaluate(t.Context(), Origin{}, "registry.corp.example/app:1")) }()
 		}
 		synctest.Wait()
 		close(source.hold)
@@ -269,10 +269,10 @@ func TestAPolicyChangeDoesNotReachAnEvaluationInFlight(t *testing.T) {
 		set := NewSet(covering(t, "p", enforce, []string{"**"}, "a"))
 		e := NewEvaluator(Options{Policies: set, Registry: source})
 		before, after := make(chan string, 1), make(chan string, 1)
-		go func() { before <- summary(e.Evaluate(t.Context(), "registry.corp.example/app:1")) }()
+		go func() { before <- summary(e.Evaluate(t.Context(), Origin{}, "registry.corp.example/app:1")) }()
 		synctest.Wait()
 		set.Set(covering(t, "q", enforce, []string{"**"}, "b"))
-		go func() { after <- summary(e.Evaluate(t.Context(), "registry.corp.example/app:1")) }()
+		go func() { after <- summary(e.Evaluate(t.Context(), Origin{}, "registry.corp.example/app:1")) }()
 		synctest.Wait()
 		close(source.hold)
 		if got := <-before; got != "p=Verified" {
@@ -291,7 +291,7 @@ func TestEvaluateAllJudgesEachDistinctImageOnce(t *testing.T) {
 	for range 100 {
 		images = append(images, "registry.corp.example/one:1", "registry.corp.example/two:1")
 	}
-	decisions := e.EvaluateAll(t.Context(), images)
+	decisions := e.EvaluateAll(t.Context(), Origin{}, images)
 	if len(decisions) != 2 || source.resolved != 2 {
 		t.Errorf("%d decisions with %d resolutions, want 2 and 2", len(decisions), source.resolved)
 	}
@@ -326,7 +326,7 @@ func TestPinGivesWhatWillRun(t *testing.T) {
 				tt.registry = &scripted{digest: digestOf("1")}
 			}
 			e := NewEvaluator(Options{Policies: NewSet(covering(t, "p", enforce, globs, "a")), Registry: tt.registry})
-			got, err := e.Pin(t.Context(), tt.image)
+			got, err := e.Pin(t.Context(), Origin{}, tt.image)
 			if got != tt.want || (err != nil) != tt.wantErr {
 				t.Errorf("Pin = %q, %v, want %q, error %v", got, err, tt.want, tt.wantErr)
 			}
@@ -336,7 +336,7 @@ func TestPinGivesWhatWillRun(t *testing.T) {
 
 func TestPinRecovers(t *testing.T) {
 	e := NewEvaluator(Options{Policies: NewSet(covering(t, "p", enforce, []string{"**"}, "a")), Registry: &panicking{}})
-	if got, err := e.Pin(t.Context(), "registry.corp.example/app:1"); err == nil || got != "" {
+	if got, err := e.Pin(t.Context(), Origin{}, "registry.corp.example/app:1"); err == nil || got != "" {
 		t.Errorf("Pin = %q, %v, want an error", got, err)
 	}
 }

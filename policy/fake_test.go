@@ -123,7 +123,7 @@ func signed(by ...string) []verify.Signature {
 // covering returns a policy with those globs and one key authority for each name.
 func covering(t *testing.T, name string, mode v1alpha1.Mode, globs []string, keys ...string) *Policy {
 	t.Helper()
-	p := &Policy{name: name, mode: mode, threshold: 1, generation: 1}
+	p := &Policy{id: ClusterPolicy(name), mode: mode, threshold: 1, generation: 1}
 	for _, g := range globs {
 		p.images = append(p.images, parseGlob(t, g))
 	}
@@ -159,7 +159,7 @@ func summary(d Decision) string {
 		if reason != "" {
 			outcome += "/" + string(reason)
 		}
-		parts = append(parts, r.Policy+"="+outcome)
+		parts = append(parts, r.Policy.Short()+"="+outcome)
 	}
 	return strings.Join(parts, " ")
 }

@@ -3,48 +3,70 @@
 
 package policy
 
-import (
-	"maps"
-	"slices"
-)
+import "slices"
 
-// index finds the few policies that may cover a repository among many. It leaves out
-// only what cannot: each policy is filed under what precedes the first wildcard of each
-// of its patterns, and every repository that a pattern matches begins with that.
-// Immutable.
+// index finds the few policies that may cover an image among many: those of the cluster,
+// and those of the image's namespace. Immutable.
 type index struct {
-	// byPrefix holds positions in the list of policies.
-	byPrefix map[string][]int
-	// lengths are those of the prefixes, each once: a repository is looked up once for
-	// each, which are few however many policies there are.
-	lengths []int
+	cluster    *byRepository
+	namespaces map[string]*byRepository
 }
 
 func newIndex(policies []*Policy) *index {
-	x := &index{byPrefix: map[string][]int{}}
-	lengths := map[int]struct{}{}
+	x := &index{cluster: &byRepository{byPrefix: map[string][]int{}}, namespaces: map[string]*byRepository{}}
 	for i, p := range policies {
-		for _, prefix := range p.prefixes() {
-			x.byPrefix[prefix] = append(x.byPrefix[prefix], i)
-			lengths[len(prefix)] = struct{}{}
+		in := x.cluster
+		if namespace := p.id.Namespace; namespace != "" {
+			if in = x.namespaces[namespace]; in == nil {
+				in = &byRepository{byPrefix: map[string][]int{}}
+				x.namespaces[namespace] = in
+			}
 		}
+		in.add(i, p)
 	}
-	x.lengths = slices.Sorted(maps.Keys(lengths))
 	return x
 }
 
-// candidates returns the positions of the policies that may cover a repository, each
-// once, in their order.
-func (x *index) candidates(repository string) []int {
-	var found []int
+// candidates returns the positions of the policies that may cover a repository in a
+// namespace, each once, in their order.
+func (x *index) candidates(namespace, repository string) []int {
+	found := x.cluster.candidates(repository, nil)
+	if in, ok := x.namespaces[namespace]; ok {
+		found = in.candidates(repository, found)
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
+// byRepository finds policies by repository. It leaves out only what cannot match: each
+// policy is filed under what precedes the first wildcard of each of its patterns, and
+// every repository that a pattern matches begins with that.
+type byRepository struct {
+	// byPrefix holds positions in the list of policies.
+	byPrefix map[string][]int
+	// lengths are those of the prefixes, each once and in order: a repository is looked
+	// up once for each, which are few however many policies there are.
+	lengths []int
+}
+
+func (x *byRepository) add(position int, p *Policy) {
+	for _, prefix := range p.prefixes() {
+		x.byPrefix[prefix] = append(x.byPrefix[prefix], position)
+		if at, known := slices.BinarySearch(x.lengths, len(prefix)); !known {
+			x.lengths = slices.Insert(x.lengths, at, len(prefix))
+		}
+	}
+}
+
+// candidates adds to found the positions of the policies that may cover a repository.
+func (x *byRepository) candidates(repository string, found []int) []int {
 	for _, n := range x.lengths {
 		if n > len(repository) {
 			break
 		}
 		found = append(found, x.byPrefix[repository[:n]]...)
 	}
-	slices.Sort(found)
-	return slices.Compact(found)
+	return found
 }
 
 // prefixes returns texts of which the repository of every image begins with one that

@@ -20,14 +20,14 @@ var indexedGlobs = []string{
 
 // TestIndexLosesNoPolicy: what is found by the index is what is found by asking each.
 func TestIndexLosesNoPolicy(t *testing.T) {
-	set := NewSet(&Policy{name: "unreadable", everything: true}, &Policy{name: "of nothing"})
+	set := NewSet(&Policy{id: ClusterPolicy("unreadable"), everything: true}, &Policy{id: ClusterPolicy("of nothing")})
 	for i, text := range indexedGlobs {
 		own, next := globOf(t, text), globOf(t, indexedGlobs[(i+7)%len(indexedGlobs)])
-		set.Set(&Policy{name: text, images: []image.Glob{own}})
-		set.Set(&Policy{name: text + " and another", images: []image.Glob{own, next, own}})
-		set.Set(&Policy{name: text + " without some", images: []image.Glob{own}, exclude: []image.Glob{next}})
+		set.Set(&Policy{id: ClusterPolicy(text), images: []image.Glob{own}})
+		set.Set(&Policy{id: ClusterPolicy(text + " and another"), images: []image.Glob{own, next, own}})
+		set.Set(&Policy{id: ClusterPolicy(text + " without some"), images: []image.Glob{own}, exclude: []image.Glob{next}})
 	}
-	set.Delete("ghcr.io/org/**")
+	set.Delete(ClusterPolicy("ghcr.io/org/**"))
 	for _, written := range []string{
 		"nginx", "nginx:1.27", "index.docker.io/library/nginx", "bitnami/nginx", "quay.io/nginx", "quay.io/a/b/nginx:v1",
 		"registry.corp.example/a", "registry.corp.example/a/b", "registry.corp.example/a/b/c", "registry.corp.example/ab", "registry.corp.example/a-evil/x",
@@ -41,11 +41,11 @@ func TestIndexLosesNoPolicy(t *testing.T) {
 		var want, got []string
 		for _, p := range set.load().policies {
 			if p.mayCover(ref) {
-				want = append(want, p.name)
+				want = append(want, p.id.Name)
 			}
 		}
-		for _, p := range set.Covering(ref) {
-			got = append(got, p.name)
+		for _, p := range set.Covering(ref, Origin{}) {
+			got = append(got, p.id.Name)
 		}
 		if !slices.Equal(got, want) || len(want) < 2 {
 			t.Errorf("%s: got %q, want %q", written, got, want)
@@ -74,14 +74,14 @@ func BenchmarkCovering(b *testing.B) {
 			var policies []*Policy
 			for i := range n {
 				policies = append(policies, &Policy{
-					name:   fmt.Sprintf("team-%d", i),
+					id:     ClusterPolicy(fmt.Sprintf("team-%d", i)),
 					images: []image.Glob{globOf(b, fmt.Sprintf("registry.corp.example/team-%d/**", i))},
 				})
 			}
 			set := NewSet(policies...)
 			b.ReportAllocs()
 			for b.Loop() {
-				if got := set.Covering(ref); len(got) != 1 {
+				if got := set.Covering(ref, Origin{}); len(got) != 1 {
 					b.Fatal(got)
 				}
 			}

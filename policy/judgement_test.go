@@ -18,7 +18,7 @@ func TestAnAuditPolicyDoesNotDenyWhileTheRegistryIsDown(t *testing.T) {
 	s := &scripted{cached: signed("k"), isCached: true, freshErr: &registry.Error{Reason: verify.RegistryUnavailable, Detail: "down"}}
 	e := NewEvaluator(Options{Registry: s, Policies: NewSet(
 		covering(t, "draft", audit, []string{"**"}, "other"), covering(t, "prod", enforce, []string{"**"}, "k"))})
-	if got, want := summary(e.Evaluate(t.Context(), "corp.example/app@"+digestOf("1"))), "draft=Unavailable/RegistryUnavailable prod=Verified"; got != want {
+	if got, want := summary(e.Evaluate(t.Context(), Origin{}, "corp.example/app@"+digestOf("1"))), "draft=Unavailable/RegistryUnavailable prod=Verified"; got != want {
 		t.Errorf("decision = %s, want %s", got, want)
 	}
 }
@@ -27,7 +27,7 @@ func TestWhatIsKnownAdmitsAlthoughAnotherEnforcingPolicyAskedInVain(t *testing.T
 	s := &scripted{cached: signed("k"), isCached: true, freshErr: &registry.Error{Reason: verify.RegistryUnavailable, Detail: "down"}}
 	e := NewEvaluator(Options{Registry: s, Policies: NewSet(
 		covering(t, "a", enforce, []string{"**"}, "other"), covering(t, "b", enforce, []string{"**"}, "k"))})
-	if got, want := summary(e.Evaluate(t.Context(), "corp.example/app@"+digestOf("1"))), "a=Unavailable/RegistryUnavailable b=Verified"; got != want {
+	if got, want := summary(e.Evaluate(t.Context(), Origin{}, "corp.example/app@"+digestOf("1"))), "a=Unavailable/RegistryUnavailable b=Verified"; got != want {
 		t.Errorf("decision = %s, want %s", got, want)
 	}
 	if s.signatures != 1 {
@@ -56,7 +56,7 @@ func TestPoliciesThatDoNotEnforceCannotTakeTheTimeOfThoseThatDo(t *testing.T) {
 			go func() {
 				ctx, cancel := context.WithTimeout(t.Context(), limit)
 				defer cancel()
-				results <- summary(e.Evaluate(ctx, "corp.example/app:1"))
+				results <- summary(e.Evaluate(ctx, Origin{}, "corp.example/app:1"))
 			}()
 		}
 		for range 2 {
@@ -76,7 +76,7 @@ func TestAnEnforcingPolicyWhoseLogStallsIsNotAccepted(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		want := "a=Verified b-slow=Unavailable/DeadlineExceeded c=Unavailable/DeadlineExceeded"
-		if got := summary(e.Evaluate(ctx, "corp.example/app:1")); got != want {
+		if got := summary(e.Evaluate(ctx, Origin{}, "corp.example/app:1")); got != want {
 			t.Errorf("decision = %s, want %s", got, want)
 		}
 	})
@@ -89,7 +89,7 @@ func TestAnAuditPolicyThatResolvesInVainDoesNotHoldUpAStaticOne(t *testing.T) {
 		e := NewEvaluator(Options{Registry: &scripted{hold: make(chan struct{})}, Policies: NewSet(covering(t, "draft", audit, []string{"**"}, "k"), base)})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if got, want := summary(e.Evaluate(ctx, "corp.example/app:1")), "draft=Unavailable/DeadlineExceeded z-base=Verified"; got != want {
+		if got, want := summary(e.Evaluate(ctx, Origin{}, "corp.example/app:1")), "draft=Unavailable/DeadlineExceeded z-base=Verified"; got != want {
 			t.Errorf("decision = %s, want %s", got, want)
 		}
 	})
@@ -99,7 +99,7 @@ func TestAPanicUnderAnAuditPolicyRefusesOnlyThere(t *testing.T) {
 	draft := covering(t, "draft", audit, []string{"**"})
 	draft.authorities = []authority{{name: "a", key: verifierFunc(func(context.Context) verify.Verdict { panic("hostile bytes") })}}
 	e := NewEvaluator(Options{Registry: &scripted{digest: digestOf("1"), fresh: signed("k")}, Policies: NewSet(draft, covering(t, "prod", enforce, []string{"**"}, "k"))})
-	if got, want := summary(e.Evaluate(t.Context(), "corp.example/app:1")), "draft=Rejected/PolicyNotReady prod=Verified"; got != want {
+	if got, want := summary(e.Evaluate(t.Context(), Origin{}, "corp.example/app:1")), "draft=Rejected/PolicyNotReady prod=Verified"; got != want {
 		t.Errorf("decision = %s, want %s", got, want)
 	}
 }
@@ -108,11 +108,11 @@ func TestAPanicUnderAnAuditPolicyRefusesOnlyThere(t *testing.T) {
 func TestAPanicWhileAReferenceIsParsedIsARefusal(t *testing.T) {
 	e := NewEvaluator(Options{Registry: &scripted{}, Policies: NewSet(covering(t, "p", enforce, []string{"corp.example/**"}, "k"))})
 	e.parse = func(string) (image.Reference, error) { panic("hostile bytes") }
-	d := e.EvaluateAll(t.Context(), []string{"corp.example/app:1"})["corp.example/app:1"]
+	d := e.EvaluateAll(t.Context(), Origin{}, []string{"corp.example/app:1"})["corp.example/app:1"]
 	if got, want := summary(d), "p=Rejected/PolicyNotReady"; got != want || d.Image != "corp.example/app:1" {
 		t.Errorf("decision about %q = %s, want %s", d.Image, got, want)
 	}
-	if reference, err := e.Pin(t.Context(), "corp.example/app:1"); err == nil || reference != "" {
+	if reference, err := e.Pin(t.Context(), Origin{}, "corp.example/app:1"); err == nil || reference != "" {
 		t.Errorf("Pin = %q, %v, want an error", reference, err)
 	}
 	if n := counterValue(t, e.metrics.panics); n != 2 {

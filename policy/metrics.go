@@ -52,12 +52,12 @@ func (m *Metrics) observe(d time.Duration) { m.durations.Observe(d.Seconds()) }
 func (m *Metrics) count(d Decision) {
 	for _, r := range d.Policies {
 		outcome, reason, _ := Outcome(r.Verdict)
-		m.verdicts.WithLabelValues(r.Policy, string(r.Mode), outcome, string(reason)).Inc()
+		m.verdicts.WithLabelValues(r.Policy.Short(), string(r.Mode), outcome, string(reason)).Inc()
 		if r.Unlogged() {
-			m.insecure.WithLabelValues(r.Policy, "insecureIgnoreTlog").Inc()
+			m.insecure.WithLabelValues(r.Policy.Short(), "insecureIgnoreTlog").Inc()
 		}
 		if lenient := r.Leniency(); lenient != nil {
-			m.lenient.WithLabelValues(r.Policy, string(lenient.Rule), string(lenient.Cause)).Inc()
+			m.lenient.WithLabelValues(r.Policy.Short(), string(lenient.Rule), string(lenient.Cause)).Inc()
 		}
 	}
 }

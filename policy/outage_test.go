@@ -74,7 +74,7 @@ func newOutageTest(t *testing.T, rule v1alpha1.OnUnavailable) *outageTest {
 
 func (o *outageTest) ask(t *testing.T, digit string) PolicyResult {
 	t.Helper()
-	return o.evaluator.Evaluate(t.Context(), outageImage+strings.Repeat(digit, 64)).Policies[0]
+	return o.evaluator.Evaluate(t.Context(), Origin{}, outageImage+strings.Repeat(digit, 64)).Policies[0]
 }
 
 func failing(reason verify.Reason) error { return &registry.Error{Reason: reason, Detail: "down"} }
@@ -160,11 +160,11 @@ func (o *outageTest) forget(err error) {
 func TestATagIsNotADigestThatWasVerified(t *testing.T) {
 	o := newOutageTest(t, v1alpha1.OnUnavailableAllowPreviouslyVerified)
 	o.registry.digest = digestOf("1")
-	if r := o.evaluator.Evaluate(t.Context(), "registry.corp.example/app:1").Policies[0]; !accepted(r.Verdict) {
+	if r := o.evaluator.Evaluate(t.Context(), Origin{}, "registry.corp.example/app:1").Policies[0]; !accepted(r.Verdict) {
 		t.Fatal(r)
 	}
 	o.registry.resolveErr = failing(verify.RegistryUnavailable)
-	r := o.evaluator.Evaluate(t.Context(), "registry.corp.example/app:1").Policies[0]
+	r := o.evaluator.Evaluate(t.Context(), Origin{}, "registry.corp.example/app:1").Policies[0]
 	if _, reason, _ := Outcome(r.Verdict); reason != verify.RegistryUnavailable {
 		t.Errorf("got %v", r.Verdict)
 	}
@@ -174,7 +174,7 @@ func TestARepositoryIsNotAnother(t *testing.T) {
 	o := newOutageTest(t, v1alpha1.OnUnavailableAllowPreviouslyVerified)
 	o.ask(t, "1")
 	o.key.says = logIsDown
-	r := o.evaluator.Evaluate(t.Context(), "registry.corp.example/other@"+digestOf("1")).Policies[0]
+	r := o.evaluator.Evaluate(t.Context(), Origin{}, "registry.corp.example/other@"+digestOf("1")).Policies[0]
 	if _, reason, _ := Outcome(r.Verdict); reason != verify.LogUnavailable {
 		t.Errorf("got %v", r.Verdict)
 	}
@@ -195,7 +195,7 @@ func TestARestartRemembersNothing(t *testing.T) {
 func TestWhatAPolicyInherits(t *testing.T) {
 	base := func() *Policy {
 		return &Policy{
-			name: "p", uid: "uid", generation: 3, memory: newMemory(), onUnavailable: v1alpha1.OnUnavailableAllowPreviouslyVerified,
+			id: ClusterPolicy("p"), uid: "uid", generation: 3, memory: newMemory(), onUnavailable: v1alpha1.OnUnavailableAllowPreviouslyVerified,
 			authorities: []authority{{name: "a", key: &verify.Authority{Name: "a"}}, {name: "b", fixed: verify.Rejected{}}},
 		}
 	}
@@ -206,7 +206,7 @@ func TestWhatAPolicyInherits(t *testing.T) {
 		"nothing has changed":    {func(*Policy) {}, true},
 		"another generation":     {func(p *Policy) { p.generation = 4 }, false},
 		"another object":         {func(p *Policy) { p.uid = "other" }, false},
-		"another name":           {func(p *Policy) { p.name = "q" }, false},
+		"another name":           {func(p *Policy) { p.id.Name = "q" }, false},
 		"another key":            {func(p *Policy) { p.authorities[0].key = &verify.Authority{Name: "a", Keys: make([]verify.Key, 1)} }, false},
 		"a key that is broken":   {func(p *Policy) { p.authorities[0] = authority{name: "a", fixed: verify.Rejected{}} }, false},
 		"one authority less":     {func(p *Policy) { p.authorities = p.authorities[:1] }, false},
@@ -240,7 +240,7 @@ func TestLeniencyIsSeen(t *testing.T) {
 		at := time.Now().UTC().Format(time.RFC3339)
 		o.key.says = logIsDown
 		time.Sleep(time.Minute)
-		d := o.evaluator.Evaluate(t.Context(), outageImage+strings.Repeat("1", 64))
+		d := o.evaluator.Evaluate(t.Context(), Origin{}, outageImage+strings.Repeat("1", 64))
 		want := []string{`image registry.corp.example/app:1 (sha256:1111…1111) accepted by ClusterImagePolicy "payments" ` +
 			`without full verification (onUnavailable: allowPreviouslyVerified), as it was verified at ` + at + "\n  LogUnavailable: the log is down"}
 		if diff := cmp.Diff(want, d.Leniencies(enforce)); diff != "" {
@@ -252,7 +252,7 @@ func TestLeniencyIsSeen(t *testing.T) {
 		if got := d.ExplainVerified(d.Policies[0]); !strings.Contains(got, "not verified in full (onUnavailable: allowPreviouslyVerified): LogUnavailable") {
 			t.Errorf("ExplainVerified does not say it: %s", got)
 		}
-		if len(o.lenient) != 1 || o.lenient[0].Policy != "payments" {
+		if len(o.lenient) != 1 || o.lenient[0].Policy != ClusterPolicy("payments") {
 			t.Errorf("told of %+v", o.lenient)
 		}
 		counter := o.metrics.lenient.WithLabelValues("payments", "allowPreviouslyVerified", "LogUnavailable")

@@ -20,7 +20,7 @@ type pin struct {
 // written, so that what is verified is what runs: the same with the digest that
 // its tag points to now. References that have a digest already, and those that
 // no policy judges by their digest, are returned as they are. It does not judge.
-func (e *Evaluator) Pin(ctx context.Context, written string) (reference string, err error) {
+func (e *Evaluator) Pin(ctx context.Context, origin Origin, written string) (reference string, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			e.recovered(cause, "Resolving panicked", written)
@@ -32,10 +32,11 @@ func (e *Evaluator) Pin(ctx context.Context, written string) (reference string, 
 		return "", err
 	}
 	policies := e.policies.load()
-	if !slices.ContainsFunc(policies.covering(ref), func(p *Policy) bool { return p.needsDigest(ref) }) {
+	covering := policies.covering(ref, origin)
+	if !slices.ContainsFunc(covering.policies, func(p *Policy) bool { return p.needsDigest(ref) }) {
 		return written, nil
 	}
-	resolved, err := e.pins.do(ctx, question{policies, written}, maxEvaluation, func(ctx context.Context, _ func(pin)) pin {
+	resolved, err := e.pins.do(ctx, question{policies, covering.key, written}, maxEvaluation, func(ctx context.Context, _ func(pin)) pin {
 		return e.pin(ctx, ref)
 	})
 	if err != nil {

@@ -15,10 +15,9 @@ import (
 	"github.com/countersign-dev/countersign/pkg/verify"
 )
 
-// Policy is a compiled ClusterImagePolicy. It is immutable and safe for
-// concurrent use.
+// Policy is a compiled policy. It is immutable and safe for concurrent use.
 type Policy struct {
-	name       string
+	id         ID
 	generation int64
 	mode       v1alpha1.Mode
 
@@ -49,8 +48,8 @@ type Verifier interface {
 	Verify(ctx context.Context, digest string, signatures []verify.Signature) verify.Verdict
 }
 
-// Name is the name of the ClusterImagePolicy.
-func (p *Policy) Name() string { return p.name }
+// ID says of which object the policy was compiled.
+func (p *Policy) ID() ID { return p.id }
 
 // Generation is the metadata.generation that was compiled.
 func (p *Policy) Generation() int64 { return p.generation }
@@ -130,7 +129,7 @@ func (p *Policy) tally(verdictOf func(int, *authority) verify.Verdict) PolicyRes
 
 // result is the policy's part of a decision with one verdict for all of it.
 func (p *Policy) result(verdict verify.Verdict) PolicyResult {
-	return PolicyResult{Policy: p.name, Generation: p.generation, Mode: p.mode, Threshold: p.threshold, Verdict: verdict}
+	return PolicyResult{Policy: p.id, Generation: p.generation, Mode: p.mode, Threshold: p.threshold, Verdict: verdict}
 }
 
 func (p *Policy) hasKey() bool {

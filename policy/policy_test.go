@@ -44,8 +44,8 @@ func TestCoverage(t *testing.T) {
 func TestSet(t *testing.T) {
 	names := func(s *Set) []string {
 		var names []string
-		for _, p := range s.Covering(parseReference(t, "corp.example/a:1")) {
-			names = append(names, p.Name())
+		for _, p := range s.Covering(parseReference(t, "corp.example/a:1"), Origin{}) {
+			names = append(names, p.ID().Name)
 		}
 		return names
 	}
@@ -66,11 +66,11 @@ func TestSet(t *testing.T) {
 	newer.generation = 2
 	s.Set(newer)
 	check("a policy replaces the one of its name", "a", "b")
-	if got := s.Covering(parseReference(t, "corp.example/a:1"))[0].Generation(); got != 2 {
+	if got := s.Covering(parseReference(t, "corp.example/a:1"), Origin{})[0].Generation(); got != 2 {
 		t.Errorf("generation = %d, want 2", got)
 	}
-	s.Delete("b")
-	s.Delete("no such policy")
+	s.Delete(ClusterPolicy("b"))
+	s.Delete(ClusterPolicy("no such policy"))
 	check("a deleted policy is gone", "a")
 	s.Replace([]*Policy{of("z"), of("c"), of("c")})
 	check("Replace replaces all", "c", "z")

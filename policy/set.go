@@ -6,7 +6,7 @@ package policy
 import (
 	"maps"
 	"slices"
-	"strings"
+	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -21,7 +21,7 @@ type Set struct {
 	current atomic.Pointer[snapshot]
 }
 
-// snapshot is one immutable state of a Set: its policies by name. The pointer is
+// snapshot is one immutable state of a Set: its policies by ID. The pointer is
 // the version.
 type snapshot struct {
 	policies []*Policy
@@ -41,40 +41,43 @@ func NewSet(policies ...*Policy) *Set {
 }
 
 // Replace puts policies in the place of all that the set holds. Of two with the
-// same name, the later one counts.
+// same ID, the later one counts.
 func (s *Set) Replace(policies []*Policy) {
 	s.write.Lock()
 	defer s.write.Unlock()
-	byName, before := map[string]*Policy{}, s.load()
+	byID, before := map[ID]*Policy{}, s.load()
 	for _, p := range policies {
-		if i, known := before.find(p.name); known {
+		if i, known := before.find(p.id); known {
 			p.inherit(before.policies[i])
 		}
-		byName[p.name] = p
+		byID[p.id] = p
 	}
-	s.current.Store(newSnapshot(slices.SortedFunc(maps.Values(byName), func(a, b *Policy) int { return strings.Compare(a.name, b.name) })))
+	s.current.Store(newSnapshot(slices.SortedFunc(maps.Values(byID), func(a, b *Policy) int { return a.id.compare(b.id) })))
 }
 
-// Set adds p, or puts it in the place of the policy of the same name.
+// Set adds p, or puts it in the place of the policy with the same ID.
 func (s *Set) Set(p *Policy) {
 	s.write.Lock()
 	defer s.write.Unlock()
 	s.current.Store(s.load().with(p))
 }
 
-// Delete removes the policy of that name, if there is one.
-func (s *Set) Delete(name string) {
+// Delete removes the policy with that ID, if there is one.
+func (s *Set) Delete(id ID) {
 	s.write.Lock()
 	defer s.write.Unlock()
-	s.current.Store(s.load().without(name))
+	s.current.Store(s.load().without(id))
 }
 
 // Len is the number of policies in force.
 func (s *Set) Len() int { return len(s.load().policies) }
 
-// Covering returns the policies that cover ref, or could once its tag has been
-// resolved, in the order of their names.
-func (s *Set) Covering(ref image.Reference) []*Policy { return s.load().covering(ref) }
+// Covering returns the policies that cover an image that comes from origin, or could
+// once its tag has been resolved: those of the cluster before those of the namespace,
+// in the order of their names.
+func (s *Set) Covering(ref image.Reference, origin Origin) []*Policy {
+	return s.load().covering(ref, origin).policies
+}
 
 func (s *Set) load() *snapshot {
 	if current := s.current.Load(); current != nil {
@@ -83,19 +86,22 @@ func (s *Set) load() *snapshot {
 	return newSnapshot(nil)
 }
 
-func (s *snapshot) covering(ref image.Reference) []*Policy {
-	var covering []*Policy
-	for _, i := range s.index().candidates(ref.Repository()) {
+func (s *snapshot) covering(ref image.Reference, origin Origin) coverage {
+	var c coverage
+	var key []byte
+	for _, i := range s.index().candidates(origin.Namespace, ref.Repository()) {
 		if p := s.policies[i]; p.mayCover(ref) {
-			covering = append(covering, p)
+			c.policies = append(c.policies, p)
+			key = strconv.AppendInt(append(key, ' '), int64(i), 36)
 		}
 	}
-	return covering
+	c.key = string(key)
+	return c
 }
 
 func (s *snapshot) with(p *Policy) *snapshot {
 	policies := slices.Clone(s.policies)
-	i, found := s.find(p.name)
+	i, found := s.find(p.id)
 	if found {
 		p.inherit(policies[i])
 		policies[i] = p
@@ -105,14 +111,26 @@ func (s *snapshot) with(p *Policy) *snapshot {
 	return newSnapshot(policies)
 }
 
-func (s *snapshot) without(name string) *snapshot {
-	i, found := s.find(name)
+func (s *snapshot) without(id ID) *snapshot {
+	i, found := s.find(id)
 	if !found {
 		return s
 	}
 	return newSnapshot(slices.Delete(slices.Clone(s.policies), i, i+1))
 }
 
-func (s *snapshot) find(name string) (int, bool) {
-	return slices.BinarySearchFunc(s.policies, name, func(p *Policy, name string) int { return strings.Compare(p.name, name) })
+func (s *snapshot) find(id ID) (int, bool) {
+	return slices.BinarySearchFunc(s.policies, id, func(p *Policy, id ID) int { return p.id.compare(id) })
+}
+
+// of returns the policies that may have a say about what comes from origin, whatever it
+// is.
+func (s *snapshot) of(origin Origin) []*Policy {
+	var policies []*Policy
+	for _, p := range s.policies {
+		if p.id.Namespace == "" || p.id.Namespace == origin.Namespace {
+			policies = append(policies, p)
+		}
+	}
+	return policies
 }

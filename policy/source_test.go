@@ -107,7 +107,7 @@ func TestEvidenceCountsFromTheSourcesOfTheAuthority(t *testing.T) {
 			p.authorities = p.authorities[:len(tt.authorities)]
 			tt.beside.away = map[string]*scripted{one.String(): tt.one, two.String(): tt.two}
 			e := NewEvaluator(Options{Policies: NewSet(p), Registry: tt.beside})
-			if got := summary(e.Evaluate(t.Context(), "registry.corp.example/app@"+digestOf("1"))); got != tt.want {
+			if got := summary(e.Evaluate(t.Context(), Origin{}, "registry.corp.example/app@"+digestOf("1"))); got != tt.want {
 				t.Errorf("%s, want %s", got, tt.want)
 			}
 			if diff := cmp.Diff(tt.asked, [3]int{tt.beside.signatures, tt.one.signatures, tt.two.signatures}); diff != "" {
@@ -124,7 +124,7 @@ func TestAttestationsAreFetchedFromTheSourcesOfWhoAsksForThem(t *testing.T) {
 	p.authorities[0].key, p.authorities[0].sources = attesting{keyed{accepts: "a"}}, []registry.Source{one}
 	p.authorities[1].sources = []registry.Source{two}
 	s := &scripted{away: map[string]*scripted{one.String(): {attested: signed("a")}, two.String(): {fresh: signed("b"), attested: signed("a")}}}
-	d := NewEvaluator(Options{Policies: NewSet(p), Registry: s}).Evaluate(t.Context(), "registry.corp.example/app@"+digestOf("1"))
+	d := NewEvaluator(Options{Policies: NewSet(p), Registry: s}).Evaluate(t.Context(), Origin{}, "registry.corp.example/app@"+digestOf("1"))
 	if got := summary(d); got != "p=Verified" {
 		t.Error(got)
 	}
@@ -154,7 +154,7 @@ func TestADenialSaysWhereItWasLookedFor(t *testing.T) {
 			for _, from := range tt.sources {
 				s.away[from.String()] = &scripted{}
 			}
-			d := NewEvaluator(Options{Policies: NewSet(p), Registry: s}).Evaluate(t.Context(), "registry.corp.example/app@"+digestOf("1"))
+			d := NewEvaluator(Options{Policies: NewSet(p), Registry: s}).Evaluate(t.Context(), Origin{}, "registry.corp.example/app@"+digestOf("1"))
 			if text := Denial([]Decision{d}, NoMatchAllow); !strings.Contains(text, tt.says) || strings.Contains(text, tt.not) {
 				t.Errorf("it does not say %q, or says %q:\n%s", tt.says, tt.not, text)
 			}
@@ -167,7 +167,7 @@ func TestAPanicWhileASourceIsAskedIsARefusal(t *testing.T) {
 	p.authorities[0].sources = []registry.Source{{}, sourceAt(t, "nobody.example/answers")}
 	p.authorities[0].key = keyed{accepts: "a"}
 	e := NewEvaluator(Options{Policies: NewSet(p), Registry: &panicking{scripted{away: map[string]*scripted{"in nobody.example/answers": {}}}}})
-	if got, want := summary(e.Evaluate(t.Context(), "registry.corp.example/app@"+digestOf("1"))), "p=Rejected/PolicyNotReady"; got != want {
+	if got, want := summary(e.Evaluate(t.Context(), Origin{}, "registry.corp.example/app@"+digestOf("1"))), "p=Rejected/PolicyNotReady"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 	if n := counterValue(t, e.metrics.panics); n != 1 {

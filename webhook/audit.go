@@ -50,7 +50,7 @@ type auditedImage struct {
 }
 
 type auditedPolicy struct {
-	// Policy is name@generation.
+	// Policy is its short name@generation: payments@4, shop/payments@4.
 	Policy  string        `json:"policy"`
 	Mode    string        `json:"mode"`
 	Outcome string        `json:"outcome"`
@@ -95,7 +95,7 @@ func auditRecord(d policy.Decision, runs bool) string {
 func auditPolicy(r policy.PolicyResult) auditedPolicy {
 	outcome, reason, detail := policy.Outcome(r.Verdict)
 	audited := auditedPolicy{
-		Policy:  r.Policy + "@" + strconv.FormatInt(r.Generation, 10),
+		Policy:  r.Policy.Short() + "@" + strconv.FormatInt(r.Generation, 10),
 		Mode:    string(r.Mode),
 		Outcome: outcome,
 		Reason:  reason,

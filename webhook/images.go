@@ -18,9 +18,9 @@ import (
 
 // Decider decides about the images of one object. *policy.Evaluator implements it.
 type Decider interface {
-	// EvaluateAll returns a decision for each of the images, by image as it is
-	// written.
-	EvaluateAll(ctx context.Context, images []string) map[string]policy.Decision
+	// EvaluateAll returns a decision for each of the images that come from origin, by
+	// image as it is written.
+	EvaluateAll(ctx context.Context, origin policy.Origin, images []string) map[string]policy.Decision
 }
 
 // Images admits or refuses the images that a Pod or a workload brings in.
@@ -73,7 +73,7 @@ func (h *Images) decide(ctx context.Context, req admission.Request, occurrences 
 	for _, o := range occurrences {
 		images = append(images, o.Image)
 	}
-	decisions := h.Decider.EvaluateAll(ctx, images)
+	decisions := h.Decider.EvaluateAll(ctx, originOf(req), images)
 	for _, o := range occurrences {
 		d, ok := decisions[o.Image]
 		if !ok || d.Image != o.Image {

@@ -206,7 +206,9 @@ func TestADecisionThatIsMissingIsARefusal(t *testing.T) {
 
 type noDecision struct{}
 
-func (noDecision) EvaluateAll(context.Context, []string) map[string]policy.Decision { return nil }
+func (noDecision) EvaluateAll(context.Context, policy.Origin, []string) map[string]policy.Decision {
+	return nil
+}
 
 func TestAPanicInTheHandlerIsARefusal(t *testing.T) {
 	got := send(t, newImages(deciderFunc(func(context.Context, string) policy.Decision { panic("hostile bytes") })), create("", "Pod", pod(good)))

@@ -11,12 +11,22 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"github.com/countersign-dev/countersign/pkg/image"
+	"github.com/countersign-dev/countersign/policy"
 )
 
 // Extractor finds the images of an object. *image.Extractor implements it.
 type Extractor interface {
 	// Extract returns every image that an object of kind gvk, as JSON, brings in.
 	Extract(gvk schema.GroupVersionKind, raw []byte) ([]image.Occurrence, error)
+}
+
+// originOf returns where the images of a request come from. Both webhooks ask it, so that
+// what is pinned and what is judged are under the same policies.
+func originOf(req admission.Request) policy.Origin {
+	return policy.Origin{
+		Namespace: req.Namespace,
+		Resource:  schema.GroupVersionResource{Group: req.Resource.Group, Version: req.Resource.Version, Resource: req.Resource.Resource},
+	}
 }
 
 // incoming returns the images that a request brings in: all of a new object, and

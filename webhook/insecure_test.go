@@ -23,7 +23,7 @@ func TestTheAuditShowsAnInsecureAcceptanceByAnyAuthorityThatWasNeeded(t *testing
 		"the second authority refuses":         {second: verify.Rejected{Reason: verify.NoSignature}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := policy.PolicyResult{Policy: "p", Verdict: logged, Authorities: []policy.AuthorityResult{
+			r := policy.PolicyResult{Policy: policy.ClusterPolicy("p"), Verdict: logged, Authorities: []policy.AuthorityResult{
 				{Name: "a", Verdict: logged}, {Name: "b", Verdict: tt.second},
 			}}
 			// The proof is empty, and so is what is written of its checkpoint.

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"github.com/countersign-dev/countersign/pkg/image"
+	"github.com/countersign-dev/countersign/policy"
 )
 
 // maxPinning is the number of images of one Pod that are resolved at a time.
@@ -24,8 +25,8 @@ const maxPinning = 8
 // Pinner resolves the tag of an image. *policy.Evaluator implements it.
 type Pinner interface {
 	// Pin returns the reference with its digest, or as it is where no policy
-	// needs one.
-	Pin(ctx context.Context, image string) (string, error)
+	// needs one for an image that comes from origin.
+	Pin(ctx context.Context, origin policy.Origin, image string) (string, error)
 }
 
 // Pods pins the images that a Pod brings in to the digest that their tags point
@@ -56,13 +57,13 @@ func (h *Pods) Handle(ctx context.Context, req admission.Request) admission.Resp
 		// Pinning anything else would change what its owner keeps in git.
 		occurrences = nil
 	}
-	patches := h.patches(ctx, occurrences, log)
+	patches := h.patches(ctx, originOf(req), occurrences, log)
 	h.Metrics.observe("pods", req.Operation, decisionAllow, start)
 	log.V(1).Info("Pinned", "images", len(occurrences), "patched", len(patches), "duration", time.Since(start).String())
 	return admission.Patched("", patches...)
 }
 
-func (h *Pods) patches(ctx context.Context, occurrences []image.Occurrence, log logr.Logger) []jsonpatch.JsonPatchOperation {
+func (h *Pods) patches(ctx context.Context, origin policy.Origin, occurrences []image.Occurrence, log logr.Logger) []jsonpatch.JsonPatchOperation {
 	references := map[string]*string{}
 	var group errgroup.Group
 	group.SetLimit(maxPinning)
@@ -73,7 +74,7 @@ func (h *Pods) patches(ctx context.Context, occurrences []image.Occurrence, log 
 		reference := new(string)
 		references[o.Image] = reference
 		group.Go(func() error {
-			*reference = h.pin(ctx, o, log)
+			*reference = h.pin(ctx, origin, o, log)
 			return nil
 		})
 	}
@@ -89,14 +90,14 @@ func (h *Pods) patches(ctx context.Context, occurrences []image.Occurrence, log 
 
 // pin returns the reference with its digest, or as it is where that fails. It
 // recovers: it runs apart from the request, where a panic would end the process.
-func (h *Pods) pin(ctx context.Context, o image.Occurrence, log logr.Logger) (reference string) {
+func (h *Pods) pin(ctx context.Context, origin policy.Origin, o image.Occurrence, log logr.Logger) (reference string) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			log.Error(fmt.Errorf("panic: %v", cause), "Pinning panicked", "path", o.Path, "stack", string(debug.Stack()))
 			reference = o.Image
 		}
 	}()
-	reference, err := h.Pinner.Pin(ctx, o.Image)
+	reference, err := h.Pinner.Pin(ctx, origin, o.Image)
 	if err != nil {
 		log.Info("Left an image unpinned", "path", o.Path, "error", err.Error())
 		return o.Image

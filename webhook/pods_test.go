@@ -16,13 +16,14 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 
 	"github.com/countersign-dev/countersign/pkg/image"
+	"github.com/countersign-dev/countersign/policy"
 )
 
 // pinTags adds a digest to each tag of corp.example, fails for those called
 // gone, and leaves everything else.
 type pinTags struct{}
 
-func (pinTags) Pin(_ context.Context, image string) (string, error) {
+func (pinTags) Pin(_ context.Context, _ policy.Origin, image string) (string, error) {
 	switch {
 	case strings.Contains(image, "gone"):
 		return "", errors.New("no such tag")
@@ -108,9 +109,9 @@ type countPins struct {
 	asked *atomic.Int32
 }
 
-func (p countPins) Pin(ctx context.Context, image string) (string, error) {
+func (p countPins) Pin(ctx context.Context, origin policy.Origin, image string) (string, error) {
 	p.asked.Add(1)
-	return p.pinTags.Pin(ctx, image)
+	return p.pinTags.Pin(ctx, origin, image)
 }
 
 func TestAnImageThatOccursOftenIsResolvedOnce(t *testing.T) {

@@ -34,7 +34,7 @@ const (
 // deciderFunc decides about each image on its own.
 type deciderFunc func(ctx context.Context, image string) policy.Decision
 
-func (f deciderFunc) EvaluateAll(ctx context.Context, images []string) map[string]policy.Decision {
+func (f deciderFunc) EvaluateAll(ctx context.Context, _ policy.Origin, images []string) map[string]policy.Decision {
 	decisions := map[string]policy.Decision{}
 	for _, i := range images {
 		decisions[i] = f(ctx, i)
@@ -53,7 +53,7 @@ func verdicts(modes ...v1alpha1.Mode) deciderFunc {
 		}
 		for _, m := range modes {
 			d.Policies = append(d.Policies, policy.PolicyResult{
-				Policy: "p-" + string(m), Generation: 2, Mode: m, Threshold: 1, Verdict: verdict,
+				Policy: policy.ClusterPolicy("p-" + string(m)), Generation: 2, Mode: m, Threshold: 1, Verdict: verdict,
 				Authorities: []policy.AuthorityResult{{Name: "release", Verdict: verdict}},
 			})
 		}

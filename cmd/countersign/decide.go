@@ -185,7 +185,7 @@ func compileAll(ctx context.Context, objects []v1alpha1.ClusterImagePolicy, t po
 	for i := range objects {
 		compiled := policy.Compile(ctx, &objects[i], t)
 		for _, problem := range compiled.Problems() {
-			fmt.Fprintf(stderr, "warning: ClusterImagePolicy %q is not ready, and refuses what it covers: %s: %v\n", compiled.Name(), problem.Path, problem.Err)
+			fmt.Fprintf(stderr, "warning: %v is not ready, and refuses what it covers: %s: %v\n", compiled.ID(), problem.Path, problem.Err)
 		}
 		set.Set(compiled)
 	}

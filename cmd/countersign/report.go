@@ -51,7 +51,7 @@ func newReport(ctx context.Context, evaluator *policy.Evaluator, images []locate
 	for _, i := range images {
 		written = append(written, i.image)
 	}
-	decisions := evaluator.EvaluateAll(ctx, written)
+	decisions := evaluator.EvaluateAll(ctx, policy.Origin{}, written)
 	r := &report{Images: []verdictOnImage{}, ObjectsWithoutImages: without, noMatch: noMatch}
 	position := map[string]int{}
 	for _, i := range images {

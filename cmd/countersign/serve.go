@@ -156,7 +156,9 @@ func (o *serveOptions) addHandlers(m manager.Manager, log logr.Logger, options p
 // unpinned is the Pinner for --pin-digests=false.
 type unpinned struct{}
 
-func (unpinned) Pin(_ context.Context, image string) (string, error) { return image, nil }
+func (unpinned) Pin(_ context.Context, _ policy.Origin, image string) (string, error) {
+	return image, nil
+}
 
 func addChecks(m manager.Manager, certificate *webhook.Certificate, loaded healthz.Checker, draining *atomic.Bool) error {
 	ready := map[string]healthz.Checker{

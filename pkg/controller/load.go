@@ -137,7 +137,7 @@ func (l *loader) loadPolicies(ctx context.Context) error {
 		next := policy.Compile(ctx, &objects.Items[i], policy.Trust{Logs: l.config.Logs, Roots: l.config.Roots, Secrets: l.config.Secrets, KMS: l.config.KMS})
 		for _, problem := range next.Problems() {
 			ctrl.LoggerFrom(ctx).Info("A policy is not ready, and refuses what depends on it",
-				"policy", next.Name(), "field", problem.Path, "cause", problem.Err.Error())
+				"policy", next.ID(), "field", problem.Path, "cause", problem.Err.Error())
 		}
 		compiled = append(compiled, next)
 		inForce[objects.Items[i].UID] = next

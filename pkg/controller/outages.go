@@ -40,7 +40,7 @@ type Outages struct {
 
 // outageUse is what one Event is about.
 type outageUse struct {
-	policy string
+	policy policy.ID
 	rule   v1alpha1.OnUnavailable
 	cause  policy.Reason
 }
@@ -94,7 +94,7 @@ func (o *Outages) tell(ctx context.Context) {
 		ctrl.LoggerFrom(ctx).Info("Images were accepted without full verification",
 			"policy", use.policy, "rule", use.rule, "cause", use.cause, "message", message)
 		var obj v1alpha1.ClusterImagePolicy
-		if err := o.client.Get(ctx, types.NamespacedName{Name: use.policy}, &obj); err != nil {
+		if err := o.client.Get(ctx, types.NamespacedName{Name: use.policy.Name}, &obj); err != nil {
 			continue // it was deleted
 		}
 		o.recorder.Eventf(&obj, nil, corev1.EventTypeWarning, v1alpha1.ReasonAcceptedInOutage, "Verify", "%s", truncate(message))

@@ -98,7 +98,7 @@ func (w *watched) down(down bool) {
 }
 
 func (o *outage) ask() policy.PolicyResult {
-	return o.evaluator.Evaluate(o.t.Context(), o.image).Policies[0]
+	return o.evaluator.Evaluate(o.t.Context(), policy.Origin{}, o.image).Policies[0]
 }
 
 func (o *outage) unasked() float64 { return o.series()["countersign_log_unasked_checkpoints"] }

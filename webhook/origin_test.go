@@ -1,0 +1,48 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package webhook
+
+import (
+	"context"
+	"testing"
+
+	"github.com/go-logr/logr"
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/countersign-dev/countersign/pkg/image"
+	"github.com/countersign-dev/countersign/policy"
+)
+
+// askedFrom takes down the origins that it is asked about.
+type askedFrom struct {
+	deciderFunc
+	pinTags
+	origins []policy.Origin
+}
+
+func (a *askedFrom) EvaluateAll(ctx context.Context, origin policy.Origin, images []string) map[string]policy.Decision {
+	a.origins = append(a.origins, origin)
+	return a.deciderFunc.EvaluateAll(ctx, origin, images)
+}
+
+func (a *askedFrom) Pin(ctx context.Context, origin policy.Origin, image string) (string, error) {
+	a.origins = append(a.origins, origin)
+	return a.pinTags.Pin(ctx, origin, image)
+}
+
+// TestBothWebhooksAskFromTheSameOrigin: the namespace is that of the request, whatever the
+// object says of itself.
+func TestBothWebhooksAskFromTheSameOrigin(t *testing.T) {
+	request := create("", "Pod", `{"metadata":{"namespace":"evil","labels":{"app":"shop"}},"spec":{"containers":[{"name":"c","image":"`+goodTag+`"}]}}`)
+	request.Namespace, request.Resource = "shop", metav1.GroupVersionResource{Version: "v1", Resource: "pods"}
+	asked := &askedFrom{deciderFunc: verdicts(enforce)}
+	send(t, &Pods{Extractor: image.NewExtractor(), Pinner: asked, Metrics: NewMetrics(nil), Log: logr.Discard()}, request)
+	send(t, newImages(asked), request)
+	want := policy.Origin{Namespace: "shop", Resource: schema.GroupVersionResource{Version: "v1", Resource: "pods"}}
+	if diff := cmp.Diff([]policy.Origin{want, want}, asked.origins); diff != "" {
+		t.Errorf("origins (-want +got):\n%s", diff)
+	}
+}
