@@ -73,7 +73,7 @@ Exit codes: 0 verified, 1 rejected (malformed evidence included), 2 usage, 3 una
 	}
 	bundle := newVerifyBundle("verify-bundle")
 	bundle.Hidden = true // the name that the conformance suite uses
-	root.AddCommand(newServe(), newVerify(), newPolicy(), newVersion(), bundle)
+	root.AddCommand(newServe(), newVerify(), newPolicy(), newLog(), newVersion(), bundle)
 	return root
 }
 

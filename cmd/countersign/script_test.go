@@ -29,17 +29,20 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exitcode": exitCode,
 			"envsubst": substitute,
+			"thelog":   theLog,
 		},
 		Setup: func(env *testscript.Env) error {
 			w := newWorld(env.T().(testing.TB))
 			env.Defer(w.close)
-			for name, value := range w.variables() {
-				env.Setenv(name, value)
-			}
+			env.Values[worldKey{}] = w
 			for name, content := range w.files() {
 				if err := os.WriteFile(filepath.Join(env.WorkDir, name), []byte(content), 0o600); err != nil {
 					return err
 				}
+			}
+			// To make the files adds entries to the log, of which variables tell the size.
+			for name, value := range w.variables() {
+				env.Setenv(name, value)
 			}
 			return nil
 		},

@@ -46,6 +46,11 @@ type world struct {
 	other    *ecdsa.PrivateKey
 	digests  map[string]string
 	vault    *httptest.Server
+	// tiled is a Rekor v2 log, served at tiles.
+	tiled *tlogtest.Log
+	tiles *tlogtest.Server
+	// api is a cluster's API server, without any object.
+	api *apiServer
 }
 
 const logHost = "rekor.corp.example"
@@ -64,6 +69,10 @@ func newWorld(tb testing.TB) *world {
 	w.sign("unlogged", w.key, false)
 	w.sign("other", w.other, true)
 	w.log.Grow(3)
+	w.tiled = tlogtest.NewTiled("tiles.corp.example")
+	w.tiled.Grow(7)
+	w.tiles = tlogtest.NewServer(w.tiled)
+	w.api = newAPIServer()
 	return w
 }
 
@@ -71,6 +80,8 @@ func (w *world) close() {
 	w.registry.Close()
 	w.server.Close()
 	w.vault.Close()
+	w.tiles.Close()
+	w.api.Close()
 }
 
 // transit answers as a Vault does that holds the key "release" in two versions, of
@@ -90,7 +101,7 @@ func (w *world) transit(response http.ResponseWriter, request *http.Request) {
 func (w *world) host() string { return strings.TrimPrefix(w.registry.URL, "http://") }
 
 func (w *world) variables() map[string]string {
-	return map[string]string{
+	variables := map[string]string{
 		"VAULT_ADDR": w.vault.URL, "VAULT_TOKEN": "hvs.test",
 		"REGISTRY": w.host(), "DIGEST": w.digests["signed"], "UNSIGNED_DIGEST": w.digests["unsigned"],
 		"ARTIFACT_SHA256": fmt.Sprintf("%x", sha256.Sum256([]byte(artifact))),
@@ -98,6 +109,8 @@ func (w *world) variables() map[string]string {
 		"WITNESS":         tlogtest.NewWitness("witness.example.test").VerifierKey(),
 		"IDENTITY":        verifytest.Subject, "ISSUER": verifytest.Issuer,
 	}
+	maps.Copy(variables, w.logVariables())
+	return variables
 }
 
 // files are what a script finds in its folder.
@@ -132,6 +145,22 @@ spec:
 		"expired_root.json": w.trustedRoot(w.log, "2020-01-01T00:00:00Z", "2021-01-01T00:00:00Z"),
 		"another_root.json": w.trustedRoot(tlogtest.New(logHost), "2020-01-01T00:00:00Z", ""),
 	}
+	maps.Copy(files, map[string]string{
+		"tiled.yaml": w.tiledObject(),
+		// The log that is served, under the key of another one; and a status that says
+		// another size than its note.
+		"log-other.yaml": strings.Replace(w.logObject(w.server.URL), indent(publicPEM(w.tb, w.log.PublicKey()), "      "),
+			indent(publicPEM(w.tb, w.key.Public()), "      "), 1),
+		"lying.yaml": strings.Replace(w.seen(6, ""), `"size":6,"verifiedAt"`, `"size":7,"verifiedAt"`, 1),
+		"kubeconfig": w.api.kubeconfig(),
+		"bundle-moved.json": w.bundleWith(func(_, entry map[string]any) {
+			entry["inclusionProof"].(map[string]any)["logIndex"] = "1"
+		}),
+		"bundle-proof-alone.json": w.bundleWith(func(bundle, entry map[string]any) {
+			bundle["mediaType"] = "application/vnd.dev.sigstore.bundle.v0.3+json"
+			delete(entry, "inclusionPromise")
+		}),
+	})
 	maps.Copy(files, w.keylessFiles())
 	return files
 }

@@ -16,6 +16,9 @@ type Client interface {
 	// that the signature names; Rekor v1 finds an entry without. An error wraps
 	// ErrNotLogged when the log has no such entry.
 	entry(ctx context.Context, leaf [32]byte, index int64, check func(*Entry) error) (*Entry, error)
+	// entryAt is entry for an index, which for Rekor v1 counts over all shards. check is
+	// given the leaf hash of the entry that the log has there.
+	entryAt(ctx context.Context, index int64, check func(leaf [32]byte, entry *Entry) error) (leaf [32]byte, entry *Entry, err error)
 	// views returns what each of the log's replicas shows, and waits for all of them. A
 	// view has a note or an error.
 	views(ctx context.Context) []view

@@ -66,10 +66,13 @@ func (l *Log) originOf(treeID int64) (string, error) {
 	}
 }
 
+// errUnnamedTree: the checkpoint is of a tree that does not count.
+var errUnnamedTree = errors.New("is not one of the trees that the configuration")
+
 // checkTree refuses a tree that is not among those that were named, if any were.
 func (l *Log) checkTree(origin string) error {
 	if _, named := l.trees[origin]; l.trees != nil && !named {
-		return fmt.Errorf("%q is not one of the trees that the configuration of log %q names", origin, l.name)
+		return fmt.Errorf("%q %w of log %q names", origin, errUnnamedTree, l.name)
 	}
 	return nil
 }

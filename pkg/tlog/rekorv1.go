@@ -115,6 +115,24 @@ func (r *RekorV1Client) consistencyProof(ctx context.Context, treeID int64, firs
 func (r *RekorV1Client) entry(ctx context.Context, leaf [32]byte, _ int64, check func(*Entry) error) (*Entry, error) {
 	uuid := hex.EncodeToString(leaf[:])
 	q := question{operation: OperationEntry, path: "api/v1/log/entries/" + uuid, maxBytes: maxResponseBytes}
+	return r.askEntry(ctx, q, uuid, uuid, check)
+}
+
+// entryAt implements Client. The leaf hash is that of the body in the answer.
+func (r *RekorV1Client) entryAt(ctx context.Context, index int64, check func([32]byte, *Entry) error) (leaf [32]byte, entry *Entry, err error) {
+	number := strconv.FormatInt(index, 10)
+	q := question{
+		operation: OperationEntry, path: "api/v1/log/entries", query: url.Values{"logIndex": {number}}, maxBytes: maxResponseBytes,
+	}
+	entry, err = r.askEntry(ctx, q, "", "number "+number, func(fetched *Entry) error {
+		leaf = leafHash(fetched.Body)
+		return check(leaf, fetched)
+	})
+	return leaf, entry, err
+}
+
+// askEntry puts q, which is about one entry, whose ID must end in uuid.
+func (r *RekorV1Client) askEntry(ctx context.Context, q question, uuid, name string, check func(*Entry) error) (*Entry, error) {
 	var entry *Entry
 	err := r.endpoints.get(ctx, q, func(body []byte) error {
 		answer, err := decode[entryAnswer](q, body)
@@ -131,7 +149,7 @@ func (r *RekorV1Client) entry(ctx context.Context, leaf [32]byte, _ int64, check
 		return entry, nil
 	}
 	if errors.Is(err, errAbsent) {
-		return nil, fmt.Errorf("%w: it has no entry %s", ErrNotLogged, uuid)
+		return nil, fmt.Errorf("%w: it has no entry %s", ErrNotLogged, name)
 	}
 	if errors.Is(err, errRefused) {
 		// A refusal of the question says nothing about the entry.

@@ -107,12 +107,40 @@ func (t *TilesClient) entry(ctx context.Context, leaf [32]byte, index int64, che
 	if err != nil {
 		return nil, err
 	}
-	entry := &Entry{
+	entry := t.entryOf(checkpoint, index, hashes)
+	return entry, check(entry)
+}
+
+// entryAt implements Client. The leaf hash is what the log's tree has at the index.
+func (t *TilesClient) entryAt(ctx context.Context, index int64, check func([32]byte, *Entry) error) (leaf [32]byte, entry *Entry, err error) {
+	checkpoint, err := t.checkpointOver(ctx, index)
+	if err != nil {
+		return leaf, nil, err
+	}
+	var hashes []sumdb.Hash
+	err = t.read(ctx, checkpoint, false, func(tree sumdb.HashReader) (err error) {
+		hashes, err = tree.ReadHashes([]int64{sumdb.StoredHashIndex(0, index)})
+		return err
+	})
+	if err != nil {
+		return leaf, nil, notShown(err)
+	}
+	leaf = hashes[0]
+	path, err := t.prove(ctx, checkpoint, leaf, index)
+	if err != nil {
+		return leaf, nil, err
+	}
+	entry = t.entryOf(checkpoint, index, path)
+	return leaf, entry, check(leaf, entry)
+}
+
+// entryOf is what tiles have of an entry.
+func (t *TilesClient) entryOf(checkpoint Checkpoint, index int64, path [][]byte) *Entry {
+	return &Entry{
 		LogID:     t.log.id[:],
 		LogIndex:  index,
-		Inclusion: &Inclusion{Index: index, Hashes: hashes, Checkpoint: checkpoint.note},
+		Inclusion: &Inclusion{Index: index, Hashes: path, Checkpoint: checkpoint.note},
 	}
-	return entry, check(entry)
 }
 
 // checkpointOver returns a checkpoint that the log shows now and that holds the entry with
@@ -149,11 +177,8 @@ func (t *TilesClient) prove(ctx context.Context, checkpoint Checkpoint, leaf [32
 		path, err = sumdb.ProveRecord(size, index, tree)
 		return err
 	})
-	if errors.Is(err, errRefused) {
-		return nil, fmt.Errorf("%w: the log does not show what its checkpoint commits to: %w", ErrUnavailable, err)
-	}
 	if err != nil {
-		return nil, err
+		return nil, notShown(err)
 	}
 	// The path is that of whatever is at the index: it was read from the tree.
 	if sumdb.CheckRecord(path, size, sumdb.Hash(checkpoint.root), index, leaf) != nil {
@@ -164,4 +189,13 @@ func (t *TilesClient) prove(ctx context.Context, checkpoint Checkpoint, leaf [32
 		hashes[i] = path[i][:]
 	}
 	return hashes, nil
+}
+
+// notShown is what it means for a question about an entry that the tiles of a tree could not
+// be read: a log that does not show what it has signed says nothing about the entry.
+func notShown(err error) error {
+	if errors.Is(err, errRefused) {
+		return fmt.Errorf("%w: the log does not show what its checkpoint commits to: %w", ErrUnavailable, err)
+	}
+	return err
 }

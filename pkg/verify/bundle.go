@@ -31,6 +31,28 @@ func unmarshalBundle(text []byte) (*protobundle.Bundle, error) {
 	return message, nil
 }
 
+// BundleEntries returns the log entries of a sigstore bundle, for those who ask about the
+// entries and not about the signature. Nothing of them is verified. Its error is what
+// LogVerdict makes Rejected.
+func BundleEntries(text []byte) ([]*tlog.Entry, error) {
+	message, err := unmarshalBundle(text)
+	if err != nil {
+		return nil, err
+	}
+	logged := message.GetVerificationMaterial().GetTlogEntries()
+	if len(logged) > maxLogEntries {
+		return nil, reject(LimitExceeded, "the bundle has %d log entries", len(logged))
+	}
+	if err := checkStructure(message); err != nil {
+		return nil, err
+	}
+	entries := make([]*tlog.Entry, 0, len(logged))
+	for _, entry := range logged {
+		entries = append(entries, bundleEntry(entry))
+	}
+	return entries, nil
+}
+
 // parseBundle parses a sigstore bundle, v0.1 to v0.3.
 func parseBundle(text []byte) (*candidate, error) {
 	message, err := unmarshalBundle(text)

@@ -138,6 +138,10 @@ func verdictOf(err error) Verdict {
 	return Unavailable{Cause: LogUnavailable, Detail: printable(err.Error())}
 }
 
+// LogVerdict is what an error of a log's prover means: rejected with its reason, or
+// unavailable. It is never Verified.
+func LogVerdict(err error) Verdict { return verdictOf(err) }
+
 // verdictError carries a verdict through functions that return errors.
 type verdictError struct{ verdict Verdict }
 

@@ -240,6 +240,13 @@ func (l *Log) SignEntry(e *tlog.Entry) []byte {
 		base64.StdEncoding.EncodeToString(e.Body), e.IntegratedTime, e.LogID, e.LogIndex))
 }
 
+// leaf is the leaf hash of an entry, in hexadecimal.
+func (l *Log) leaf(index int) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return hex.EncodeToString(l.tree.LeafHash(uint64(index)))
+}
+
 // find returns the index of the entry with a leaf hash.
 func (l *Log) find(leaf string) (int, bool) {
 	l.mu.Lock()

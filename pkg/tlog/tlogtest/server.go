@@ -35,6 +35,7 @@ func NewServer(log *Log) *Server {
 	mux.HandleFunc("GET /api/v1/log", s.info)
 	mux.HandleFunc("GET /api/v1/log/proof", s.proof)
 	mux.HandleFunc("GET /api/v1/log/entries/{id}", s.entry)
+	mux.HandleFunc("GET /api/v1/log/entries", s.entryAt)
 	mux.HandleFunc("GET /checkpoint", s.checkpoint)
 	mux.HandleFunc("GET /tile/{level}/{n...}", s.tile)
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -155,6 +156,19 @@ func (s *Server) entry(w http.ResponseWriter, r *http.Request) {
 	for i, log := range logs {
 		if index, ok := log.find(leaf); ok && index < sizes[i] {
 			answerEntry(w, log, leaf, index, sizes[i])
+			return
+		}
+	}
+	w.WriteHeader(http.StatusNotFound)
+}
+
+// entryAt answers for an index over all shards.
+func (s *Server) entryAt(w http.ResponseWriter, r *http.Request) {
+	wanted, err := strconv.ParseInt(r.FormValue("logIndex"), 10, 64)
+	logs, sizes := s.shards()
+	for i, log := range logs {
+		if index := wanted - log.FirstIndex; err == nil && 0 <= index && index < int64(sizes[i]) {
+			answerEntry(w, log, log.leaf(int(index)), int(index), sizes[i])
 			return
 		}
 	}
