@@ -52,6 +52,6 @@ func adviceTable() map[Reason]string {
 		verify.LogUnavailable:         retry,
 		verify.KMSUnavailable:         retry,
 		verify.DeadlineExceeded:       retry,
-		verify.RegistryUnauthorized:   "give countersign credentials that can read this repository",
+		verify.RegistryUnauthorized:   "give countersign credentials that can read this repository, or correct those that the message names (docs/registries.md, Credentials)",
 	}
 }

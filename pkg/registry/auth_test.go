@@ -155,8 +155,9 @@ func TestHandshakeFails(t *testing.T) {
 	}
 	t.Run("credentials that cannot be loaded", func(t *testing.T) {
 		cause := errors.New("no such secret")
-		client := New(Options{Keychain: keychain{err: cause}})
-		_, err := client.Resolve(t.Context(), parse(t, "ghcr.io/org/app"))
+		f := restrict(t, "somebody")
+		client := New(Options{Keychain: keychain{err: cause}, InsecureRegistries: []string{f.host()}})
+		_, err := client.Resolve(t.Context(), f.ref(t, ""))
 		if reasonOf(t, err) != verify.RegistryUnauthorized || !errors.Is(err, cause) {
 			t.Errorf("%v", err)
 		}

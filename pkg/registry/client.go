@@ -23,13 +23,15 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/semaphore"
 
+	"github.com/countersign-dev/countersign/pkg/registry/keyring"
 	"github.com/countersign-dev/countersign/pkg/verify"
 )
 
 // Options configure a Client. The zero value is anonymous, HTTPS only, with the
 // system's roots, the environment's proxies and the default limits.
 type Options struct {
-	// Keychain finds the credentials for a repository; nil means none.
+	// Keychain finds credentials of this program itself for a repository, besides
+	// those that Hosts hold; nil means none. It is asked for each session anew.
 	Keychain authn.Keychain
 	// Hosts are the registries that are not reached as all others are. SetHosts
 	// changes them.
@@ -50,10 +52,22 @@ type Options struct {
 	dialer net.Dialer
 }
 
-// Client asks registries. It keeps connections, sessions and content known by
-// digest, and joins equal questions that are under way. It is safe for
-// concurrent use.
+// Client asks registries, on behalf of somebody whose credentials it has, or of
+// nobody. It is safe for concurrent use.
 type Client struct {
+	*core
+	keyring *keyring.Keyring
+}
+
+// As returns a client that also presents the credentials of a keyring, before any
+// others. It shares all with c but what has been learnt, or is being asked, with
+// credentials that the other does not have.
+func (c *Client) As(k *keyring.Keyring) *Client { return &Client{core: c.core, keyring: k} }
+
+// core is what all clients share. It keeps connections, sessions and content known
+// by digest, and joins equal questions that are under way. What is kept is kept
+// under the credentials that it was got with: see credentials.go.
+type core struct {
 	keychain authn.Keychain
 	guard    *guard
 	limits   Limits
@@ -64,6 +78,8 @@ type Client struct {
 	generations atomic.Uint64
 
 	sessions   *lru.Cache[sessionKey, session]
+	turnedAway *lru.Cache[sessionKey, refusal]
+	preferred  *lru.Cache[string, string]
 	handshakes flight[http.RoundTripper]
 
 	resolving flight[string]
@@ -80,26 +96,22 @@ type Client struct {
 // New returns a Client. It makes no request.
 func New(o Options) *Client {
 	limits := o.Limits.withDefaults()
-	if o.Keychain == nil {
-		o.Keychain = authn.NewMultiKeychain()
-	}
 	if o.proxy == nil {
 		o.proxy = http.ProxyFromEnvironment
 	}
 	if o.dialer.Timeout == 0 {
 		o.dialer.Timeout, o.dialer.KeepAlive = 5*time.Second, 30*time.Second
 	}
-	sessions, err := lru.New[sessionKey, session](maxSessions)
-	if err != nil {
-		panic(err) // only for a size below one
-	}
-	c := &Client{
+	c := &Client{core: &core{
 		keychain: o.Keychain,
 		guard:    &guard{maxBody: limits.response(), trace: o.Trace},
 		limits:   limits,
 		log:      o.Logger,
 		options:  o,
-		sessions: sessions,
+
+		sessions:   newLRU[sessionKey, session](maxSessions),
+		turnedAway: newLRU[sessionKey, refusal](maxSessions),
+		preferred:  newLRU[string, string](maxSessions),
 
 		handshakes: flight[http.RoundTripper]{limit: limits.exchange()},
 		resolving:  flight[string]{limit: limits.shared()},
@@ -109,14 +121,22 @@ func New(o Options) *Client {
 		memory:   semaphore.NewWeighted(limits.Memory),
 		contents: newCache[[]byte](limits.Cache),
 		found:    newCache[[]verify.Signature](limits.Cache),
-	}
+	}}
 	c.SetHosts(o.Hosts)
+	return c
+}
+
+func newLRU[K comparable, V any](size int) *lru.Cache[K, V] {
+	c, err := lru.New[K, V](size)
+	if err != nil {
+		panic(err) // only for a size below one
+	}
 	return c
 }
 
 // SetHosts changes how registries are reached: requests that begin from now on
 // are made so. What is known by digest stays known.
-func (c *Client) SetHosts(hosts Hosts) {
+func (c *core) SetHosts(hosts Hosts) {
 	hosts = hosts.withPlainHTTP(c.options.InsecureRegistries)
 	before := c.connections.Swap(&connections{
 		generation: c.generations.Add(1), hosts: hosts, named: hosts.named(), proxy: c.options.proxy, dialer: c.options.dialer, transports: map[route]*http.Transport{},
@@ -127,7 +147,7 @@ func (c *Client) SetHosts(hosts Hosts) {
 }
 
 // within bounds a call by the limit on its time.
-func (c *Client) within(ctx context.Context) (context.Context, context.CancelFunc) {
+func (c *core) within(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, c.limits.Timeout)
 }
 

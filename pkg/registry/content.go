@@ -12,18 +12,20 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 
+	"github.com/countersign-dev/countersign/pkg/registry/keyring"
 	"github.com/countersign-dev/countersign/pkg/verify"
 )
 
 // search is the work of one call of Signatures: where to look, and for which image.
 type search struct {
-	*Client
+	*core
 	*budget
 	via *connections
-	// endpoints are where the place is found, and repository is the one of them
-	// that is asked.
+	// endpoints are where the place is found, repository is the one of them that is
+	// asked, and credential is as whom.
 	endpoints  []endpoint
 	repository name.Repository
+	credential keyring.Credential
 	prefix     string // of cosign's tags
 	digest     string
 }
@@ -34,15 +36,11 @@ type budget struct {
 	bytes, held, signatures atomic.Int64
 }
 
-func (c *Client) newSearch(p place) (*search, error) {
-	endpoints, err := p.via.hosts.endpoints(p.repository)
-	if err != nil {
-		return nil, err
-	}
-	s := &search{Client: c, budget: &budget{}, via: p.via, endpoints: endpoints, prefix: p.prefix, digest: p.digest}
+func (c *core) newSearch(p place) *search {
+	s := &search{core: c, budget: &budget{}, via: p.via, endpoints: p.endpoints, prefix: p.prefix, digest: p.digest}
 	s.bytes.Store(c.limits.Total)
 	s.signatures.Store(int64(c.limits.Signatures))
-	return s, nil
+	return s
 }
 
 // copies asks one question at each endpoint in turn, until one of them has an
@@ -52,9 +50,11 @@ func (s *search) copies(ctx context.Context, look func(context.Context, *search)
 	var all []verify.Signature
 	var failed error
 	for _, e := range s.endpoints {
-		at := *s
-		at.repository = e.repository
-		found, err := look(ctx, &at)
+		found, err := tryEach(s.core, e, isUnauthorized, func(as keyring.Credential) ([]verify.Signature, error) {
+			at := *s
+			at.repository, at.credential = e.repository, as
+			return look(ctx, &at)
+		})
 		if err == nil && len(found) > 0 {
 			return found, nil
 		}
@@ -121,8 +121,8 @@ func (s *search) count(n int) error {
 var errNotOurs = errors.New("no signature")
 
 // content fetches what d points to, kind "manifests" or "blobs", and checks it
-// against d's digest and size. It is kept for ever: content under a digest does
-// not change.
+// against d's digest and size. It is kept for ever, for who has the credential that
+// it was got with: content under a digest does not change.
 func (s *search) content(ctx context.Context, kind string, d descriptor, limit int64) ([]byte, error) {
 	if !sha256Digest.MatchString(d.Digest) || d.Size < 0 {
 		return nil, fmt.Errorf("%w: it is listed without a sha256 digest or size", errNotOurs)
@@ -133,13 +133,13 @@ func (s *search) content(ctx context.Context, kind string, d descriptor, limit i
 	if err := s.spend(d.Size); err != nil {
 		return nil, err
 	}
-	if known, ok := s.contents.get(d.Digest); ok {
+	if known, ok := s.contents.get(s.contentKey(d)); ok {
 		return s.fits(known, d)
 	}
 	if err := s.hold(ctx, d.Size); err != nil {
 		return nil, err
 	}
-	key := fmt.Sprintf("%s %s %s %d", s.repository.Name(), kind, d.Digest, d.Size)
+	key := fmt.Sprintf("%s %s %d %s", s.repository.Name(), kind, d.Size, s.contentKey(d))
 	fetched, err := s.fetching.do(ctx, key, func(ctx context.Context) ([]byte, error) {
 		return s.fetch(ctx, kind, d)
 	})
@@ -149,8 +149,10 @@ func (s *search) content(ctx context.Context, kind string, d descriptor, limit i
 	return fetched, nil
 }
 
+func (s *search) contentKey(d descriptor) string { return d.Digest + " " + s.credential.ID }
+
 func (s *search) fetch(ctx context.Context, kind string, d descriptor) ([]byte, error) {
-	q := request{via: s.via, repository: s.repository, method: http.MethodGet, path: kind + "/" + d.Digest, accept: "*/*", max: d.Size}
+	q := request{via: s.via, repository: s.repository, credential: s.credential, method: http.MethodGet, path: kind + "/" + d.Digest, accept: "*/*", max: d.Size}
 	if kind == "manifests" {
 		q.accept = d.MediaType
 	}
@@ -165,7 +167,7 @@ func (s *search) fetch(ctx context.Context, kind string, d descriptor) ([]byte, 
 	case digestOf(a.body) != d.Digest:
 		return nil, unavailable("registry %s sent something else than %s", s.host(), d.Digest)
 	}
-	s.contents.put(d.Digest, a.body, int64(len(a.body)))
+	s.contents.put(s.contentKey(d), a.body, int64(len(a.body)))
 	return s.fits(a.body, d)
 }
 

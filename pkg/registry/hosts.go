@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 
 	"github.com/countersign-dev/countersign/pkg/image"
+	"github.com/countersign-dev/countersign/pkg/registry/keyring"
 )
 
 // Host says how one registry is reached, and where else what it serves is found.
@@ -36,6 +37,8 @@ type Host struct {
 	Mirrors []Mirror
 	// MirrorsOnly never asks the registry itself.
 	MirrorsOnly bool
+	// Credentials are this program's own for it.
+	Credentials *keyring.Keyring
 	// Signatures holds the evidence about its images in the place of their own
 	// repositories, where a policy does not say otherwise.
 	Signatures image.Repository
@@ -108,6 +111,8 @@ type endpoint struct {
 	// original is set for the repository itself: what it says it does not have
 	// does not exist. A copy may lack what the original has.
 	original bool
+	// credentials are those to try there, in this order. There is at least one.
+	credentials []keyring.Credential
 }
 
 // endpoints returns where a repository is found, in the order in which to ask.

@@ -29,6 +29,7 @@ func (s *search) tagged(ctx context.Context, suffix string, read func(context.Co
 	a, err := s.askForList(ctx, request{
 		via:        s.via,
 		repository: s.repository,
+		credential: s.credential,
 		method:     http.MethodGet,
 		path:       "manifests/" + s.prefix + s.tag() + suffix,
 		accept:     strings.Join(manifestTypes, ","),

@@ -90,6 +90,9 @@ const (
 	// sessionLifetime is how long one is kept, so that changed credentials and
 	// withdrawn permissions take effect.
 	sessionLifetime = 10 * time.Minute
+	// refusalLifetime is how long a registry is not shown again a credential that
+	// it did not know.
+	refusalLifetime = 10 * time.Second
 	// retryPause is waited before the one retry of a temporary failure.
 	retryPause = 100 * time.Millisecond
 	// shownText is the longest text from elsewhere that an error repeats.

@@ -120,6 +120,7 @@ func (s *search) fallbackTag(ctx context.Context) ([]descriptor, error) {
 	a, err := s.askForList(ctx, request{
 		via:        s.via,
 		repository: s.repository,
+		credential: s.credential,
 		method:     http.MethodGet,
 		path:       "manifests/" + s.tag(),
 		accept:     string(types.OCIImageIndex),

@@ -28,6 +28,7 @@ func (s *search) referrersAPI(ctx context.Context) ([]descriptor, error) {
 	q := request{
 		via:        s.via,
 		repository: s.repository,
+		credential: s.credential,
 		method:     http.MethodGet,
 		path:       "referrers/" + s.digest,
 		accept:     string(types.OCIImageIndex),

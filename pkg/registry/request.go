@@ -17,12 +17,15 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/countersign-dev/countersign/pkg/registry/keyring"
 )
 
 // request is one question to a repository.
 type request struct {
 	via        *connections
 	repository name.Repository
+	credential keyring.Credential
 	method     string
 	path       string // below /v2/<repository>/, "manifests/latest"
 	query      string
@@ -55,7 +58,7 @@ func (r request) url() *url.URL {
 
 // ask sends a request and, where it failed in a way that often passes, once
 // more. The error is an *Error.
-func (c *Client) ask(ctx context.Context, r request) (answer, error) {
+func (c *core) ask(ctx context.Context, r request) (answer, error) {
 	a, err := c.askOnce(ctx, r)
 	c.note(r, err)
 	if !passing(ctx, a, err) {
@@ -72,7 +75,7 @@ func (c *Client) ask(ctx context.Context, r request) (answer, error) {
 }
 
 // note logs more of an error than its kind, which is all that a denial says.
-func (c *Client) note(r request, err error) {
+func (c *core) note(r request, err error) {
 	if err == nil {
 		return
 	}
@@ -103,12 +106,12 @@ func passing(ctx context.Context, a answer, err error) bool {
 	}
 }
 
-func (c *Client) askOnce(ctx context.Context, r request) (answer, error) {
+func (c *core) askOnce(ctx context.Context, r request) (answer, error) {
 	// Also ends what is left of an exchange when we have what we want of it.
 	ctx, cancel := context.WithTimeout(ctx, c.limits.exchange())
 	defer cancel()
 	host := r.repository.RegistryStr()
-	session, err := c.session(ctx, r.via, r.repository)
+	session, err := c.session(ctx, r)
 	if err != nil {
 		return answer{}, failure(ctx, host, err)
 	}
@@ -129,14 +132,15 @@ func (c *Client) askOnce(ctx context.Context, r request) (answer, error) {
 		return answer{}, failure(ctx, host, err)
 	}
 	if a.status == http.StatusUnauthorized || a.status == http.StatusForbidden {
-		c.sessions.Remove(sessionKey{r.via.generation, r.repository.Name()})
+		c.sessions.Remove(r.session())
+		c.turnAway(r, a.status, statusError(host, "a question with these credentials", a.status, a.code))
 	}
 	return a, nil
 }
 
 // redirects bounds redirects and never leaves HTTPS. Where they may lead to is
 // for guard to say.
-func (c *Client) redirects(r request) func(*http.Request, []*http.Request) error {
+func (c *core) redirects(r request) func(*http.Request, []*http.Request) error {
 	return func(next *http.Request, via []*http.Request) error {
 		first := via[0].URL
 		switch {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"net/http"
 	"regexp"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/countersign-dev/countersign/pkg/image"
+	"github.com/countersign-dev/countersign/pkg/registry/keyring"
 	"github.com/countersign-dev/countersign/pkg/verify"
 )
 
@@ -46,24 +48,31 @@ func (c *Client) Resolve(ctx context.Context, ref image.Reference) (string, erro
 	ctx, cancel := c.within(ctx)
 	defer cancel()
 	via := c.connections.Load()
-	digest, err := c.resolving.do(ctx, ref.Name().Name(), func(ctx context.Context) (string, error) {
-		return c.resolveAnywhere(ctx, via, ref)
+	endpoints, err := c.endpoints(via, ref.Context(), Source{})
+	if err != nil {
+		return "", err
+	}
+	digest, err := c.resolving.do(ctx, resolvingKey(ref, endpoints), func(ctx context.Context) (string, error) {
+		return c.resolveAnywhere(ctx, via, endpoints, ref.Tag())
 	})
 	if err != nil {
-		return "", failure(ctx, ref.Name().Context().RegistryStr(), err)
+		return "", c.explained(failure(ctx, ref.Name().Context().RegistryStr(), err), endpoints)
 	}
 	return digest, nil
 }
 
+// resolvingKey joins those who ask for the same tag with the same credentials.
+func resolvingKey(ref image.Reference, endpoints []endpoint) string {
+	return ref.Name().Name() + " " + scopeOf(endpoints)
+}
+
 // resolveAnywhere asks at each endpoint in turn, until one of them knows the tag.
-func (c *Client) resolveAnywhere(ctx context.Context, via *connections, ref image.Reference) (string, error) {
-	endpoints, err := via.hosts.endpoints(ref.Context())
-	if err != nil {
-		return "", err
-	}
+func (c *core) resolveAnywhere(ctx context.Context, via *connections, endpoints []endpoint, tag string) (string, error) {
 	var failed error
 	for _, e := range endpoints {
-		digest, err := c.resolve(ctx, via, e.repository.Tag(ref.Tag()))
+		digest, err := tryEach(c, e, isUnauthorizedOrAbsent, func(as keyring.Credential) (string, error) {
+			return c.resolve(ctx, via, as, e.repository.Tag(tag))
+		})
 		if err == nil {
 			return digest, nil
 		}
@@ -74,9 +83,17 @@ func (c *Client) resolveAnywhere(ctx context.Context, via *connections, ref imag
 	return "", failed
 }
 
-func (c *Client) resolve(ctx context.Context, via *connections, ref name.Reference) (string, error) {
+// isUnauthorizedOrAbsent reports whether another credential may find the image: there
+// are registries that hide what one may not see.
+func isUnauthorizedOrAbsent(err error) bool {
+	known := (*Error)(nil)
+	return isUnauthorized(err) || (errors.As(err, &known) && known.Reason == verify.ImageNotFound)
+}
+
+func (c *core) resolve(ctx context.Context, via *connections, as keyring.Credential, ref name.Reference) (string, error) {
 	q := request{
 		via:        via,
+		credential: as,
 		repository: ref.Context(),
 		method:     http.MethodHead,
 		path:       "manifests/" + ref.Identifier(),
@@ -110,7 +127,7 @@ func (c *Client) resolve(ctx context.Context, via *connections, ref name.Referen
 }
 
 // askHeld is ask, once there is room for the answer.
-func (c *Client) askHeld(ctx context.Context, q request) (answer, error) {
+func (c *core) askHeld(ctx context.Context, q request) (answer, error) {
 	if err := c.memory.Acquire(ctx, q.max); err != nil {
 		return answer{}, noRoom(err)
 	}

@@ -202,10 +202,14 @@ func TestOneCallersCancellationFailsNobodyElse(t *testing.T) {
 			}
 		})
 	}
+	endpoints, err := client.endpoints(client.connections.Load(), ref.Context(), Source{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	waitFor(t, func() bool {
 		client.resolving.mu.Lock()
 		defer client.resolving.mu.Unlock()
-		c := client.resolving.calls[ref.Name().Name()]
+		c := client.resolving.calls[resolvingKey(ref, endpoints)]
 		return c != nil && c.waiting == 11
 	})
 	cancel()

@@ -5,6 +5,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -16,10 +17,16 @@ import (
 	"github.com/countersign-dev/countersign/pkg/verify"
 )
 
-// sessionKey keeps sessions apart that were made under different configurations.
+// sessionKey keeps sessions apart that were made under different configurations, or
+// with different credentials.
 type sessionKey struct {
 	generation uint64
 	repository string
+	credential string
+}
+
+func (r request) session() sessionKey {
+	return sessionKey{r.via.generation, r.repository.Name(), r.credential.ID}
 }
 
 // session is a transport that has authenticated for one repository and renews
@@ -29,27 +36,65 @@ type session struct {
 	expires   time.Time
 }
 
-// session returns the repository's session, and makes it if there is none.
-func (c *Client) session(ctx context.Context, via *connections, repository name.Repository) (http.RoundTripper, error) {
-	key := sessionKey{via.generation, repository.Name()}
+// session returns the session of a request, and makes it if there is none.
+func (c *core) session(ctx context.Context, r request) (http.RoundTripper, error) {
+	key := r.session()
+	if away, ok := c.turnedAway.Get(key); ok && time.Now().Before(away.until) {
+		return nil, away.err
+	}
 	if s, ok := c.sessions.Get(key); ok && time.Now().Before(s.expires) {
 		return s.transport, nil
 	}
 	return c.handshakes.do(ctx, fmt.Sprint(key), func(ctx context.Context) (http.RoundTripper, error) {
-		t, err := c.handshake(ctx, via, repository)
+		t, err := c.handshake(ctx, r)
 		if err != nil {
-			return nil, failure(ctx, repository.RegistryStr(), err)
+			return nil, c.endHandshake(ctx, r, err)
 		}
 		c.sessions.Add(key, session{t, time.Now().Add(sessionLifetime)})
 		return t, nil
 	})
 }
 
-func (c *Client) handshake(ctx context.Context, via *connections, repository name.Repository) (http.RoundTripper, error) {
-	host := repository.RegistryStr()
-	credentials, err := authn.Resolve(ctx, c.keychain, repository)
+// endHandshake is the error of a handshake that failed.
+func (c *core) endHandshake(ctx context.Context, r request, err error) error {
+	if errors.Is(err, errNoneOwned) {
+		return err
+	}
+	e := failure(ctx, r.repository.RegistryStr(), err)
+	if status := (*transport.Error)(nil); errors.As(err, &status) {
+		c.turnAway(r, status.StatusCode, e)
+	}
+	return e
+}
+
+// turnAway keeps a credential that a registry does not know from being shown to it
+// again and again: registries lock accounts for that.
+func (c *core) turnAway(r request, status int, e *Error) {
+	if status == http.StatusUnauthorized && r.credential.ID != "" && r.credential.ID != ownID {
+		c.turnedAway.Add(r.session(), refusal{e, time.Now().Add(refusalLifetime)})
+	}
+}
+
+// authenticator returns what a session of the request authenticates with.
+func (c *core) authenticator(ctx context.Context, r request) (authn.Authenticator, error) {
+	if r.credential.ID != ownID {
+		return r.credential.Authenticator, nil
+	}
+	own, err := authn.Resolve(ctx, c.keychain, r.repository)
+	switch {
+	case err != nil:
+		return nil, &Error{verify.RegistryUnauthorized, "the credentials for registry " + r.repository.RegistryStr() + " cannot be loaded", err}
+	case own == authn.Anonymous:
+		return nil, errNoneOwned
+	}
+	return own, nil
+}
+
+func (c *core) handshake(ctx context.Context, r request) (http.RoundTripper, error) {
+	host, via := r.repository.RegistryStr(), r.via
+	credentials, err := c.authenticator(ctx, r)
 	if err != nil {
-		return nil, &Error{verify.RegistryUnauthorized, "the credentials for registry " + host + " cannot be loaded", err}
+		return nil, err
 	}
 	var options []name.Option
 	if via.plainHTTP(host) {
@@ -60,6 +105,6 @@ func (c *Client) handshake(ctx context.Context, via *connections, repository nam
 		return nil, unavailable("registry %s is not a host", printable(host))
 	}
 	ctx = withJourney(ctx, journey{via, host})
-	scopes := []string{repository.Scope(transport.PullScope)}
+	scopes := []string{r.repository.Scope(transport.PullScope)}
 	return transport.NewWithContext(ctx, registry, credentials, transport.NewUserAgent(c.guard, "countersign"), scopes)
 }

@@ -34,10 +34,12 @@ func (c *Client) Signatures(ctx context.Context, ref image.Reference, digest str
 	})
 }
 
-// place is where evidence of one kind about one digest is looked for.
+// place is where evidence of one kind about one digest is looked for, and as whom.
 type place struct {
 	via        *connections
 	repository image.Repository
+	endpoints  []endpoint
+	failure    error  // if it is nowhere
 	prefix     string // of cosign's tags
 	digest     string
 	kind       string
@@ -45,13 +47,18 @@ type place struct {
 
 func (c *Client) place(ref image.Reference, digest string, from Source, kind string) place {
 	via := c.connections.Load()
-	return place{via: via, repository: via.hosts.evidence(ref, from), prefix: from.TagPrefix, digest: digest, kind: kind}
+	p := place{via: via, repository: via.hosts.evidence(ref, from), prefix: from.TagPrefix, digest: digest, kind: kind}
+	if !p.repository.IsZero() {
+		p.endpoints, p.failure = c.endpoints(via, p.repository, from)
+	}
+	return p
 }
 
 // key keeps repositories apart, and prefixes in them: a signature that lies beside
-// an image in one says nothing about the same image in another.
+// an image in one says nothing about the same image in another. Whoever would ask
+// with other credentials is not told what was found with these.
 func (p place) key() string {
-	return p.kind + " " + p.repository.String() + "@" + p.digest + " " + p.prefix
+	return p.kind + " " + p.repository.String() + "@" + p.digest + " " + p.prefix + " " + scopeOf(p.endpoints)
 }
 
 // list returns what look finds in a place, and remembers it. Work that is joined is
@@ -60,23 +67,24 @@ func (c *Client) list(ctx context.Context, p place, look func(context.Context, *
 	if !sha256Digest.MatchString(p.digest) || p.repository.IsZero() {
 		return nil, unavailable("no image is named by digest %q", printable(p.digest))
 	}
+	if p.failure != nil {
+		return nil, p.failure
+	}
 	ctx, cancel := c.within(ctx)
 	defer cancel()
-	found, err := c.listing.do(ctx, p.key(), func(ctx context.Context) ([]verify.Signature, error) {
-		s, err := c.newSearch(p)
-		if err != nil {
-			return nil, err
-		}
+	key := p.key()
+	found, err := c.listing.do(ctx, key, func(ctx context.Context) ([]verify.Signature, error) {
+		s := c.newSearch(p)
 		defer s.release()
 		return look(ctx, s)
 	})
 	if len(found) > 0 {
-		c.found.put(p.key(), found, footprint(found))
+		c.found.put(key, found, footprint(found))
 	} else if err == nil {
-		c.found.remove(p.key())
+		c.found.remove(key)
 	}
 	if err != nil {
-		return found, failure(ctx, p.repository.Name().RegistryStr(), err)
+		return found, c.explained(failure(ctx, p.repository.Name().RegistryStr(), err), p.endpoints)
 	}
 	return found, nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/countersign-dev/countersign/pkg/image"
+	"github.com/countersign-dev/countersign/pkg/registry/keyring"
 )
 
 // Source says where evidence about images is looked for. The zero value is
@@ -20,6 +21,9 @@ type Source struct {
 	// --attachment-tag-prefix). Bundles are found as referrers, which have no
 	// such tags: it does not concern them.
 	TagPrefix string
+	// Credentials are those that belong to the place, besides those of whoever
+	// asks. nil is none.
+	Credentials *keyring.Keyring
 }
 
 // String says for a person where that is.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/countersign-dev/countersign/pkg/image"
 	"github.com/countersign-dev/countersign/pkg/registry"
+	"github.com/countersign-dev/countersign/pkg/registry/keyring"
 )
 
 // Bounds: see docs/design/limits.md.
@@ -80,6 +81,7 @@ func (c *compiler) host() registry.Host {
 	if c.InsecureHTTP && (c.CABundle != "" || c.CAFile != "" || c.ClientCertificate != nil) {
 		c.invalid("insecureHTTP", true, errors.New("plain HTTP has no certificates: caBundle, caFile and clientCertificate do not apply"))
 	}
+	h.Credentials = c.credentials()
 	h.Proxy, h.Direct = c.proxy()
 	h.Mirrors = c.mirrors()
 	if c.MirrorsOnly && len(c.Mirrors) == 0 {
@@ -170,6 +172,29 @@ func (c *compiler) certificate() *tls.Certificate {
 		return nil
 	}
 	return &parsed
+}
+
+// credentials returns what the file says of this registry, and of no other that it
+// may name.
+func (c *compiler) credentials() *keyring.Keyring {
+	if c.CredentialsFile == "" {
+		return nil
+	}
+	content, err := c.read(c.CredentialsFile)
+	if err != nil {
+		c.invalid("credentialsFile", c.CredentialsFile, err)
+		return nil
+	}
+	all, err := keyring.ParseConfigJSON(content)
+	if err != nil {
+		c.invalid("credentialsFile", c.CredentialsFile, err)
+		return nil
+	}
+	own := all.For(image.NormaliseHost(c.Host))
+	if own.IsEmpty() {
+		c.invalid("credentialsFile", c.CredentialsFile, errors.New("has nothing about this registry"))
+	}
+	return keyring.New(keyring.Part{Owner: "those configured for the registry", Config: own})
 }
 
 // proxy returns the proxy, or that there is to be none.

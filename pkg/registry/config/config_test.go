@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	namesake "github.com/google/go-containerregistry/pkg/name"
 
 	"github.com/countersign-dev/countersign/pkg/registry"
 )
@@ -78,6 +79,7 @@ func indented(text string) string {
 // shown is what a test compares of a Host.
 type shown struct {
 	CA, Certificate, PlainHTTP, Direct, MirrorsOnly bool
+	Credentials                                     int
 	Proxy, Signatures                               string
 	Mirrors                                         []registry.Mirror
 }
@@ -87,6 +89,9 @@ func show(hosts registry.Hosts) map[string]shown {
 	for name, h := range hosts {
 		s := shown{
 			CA: h.RootCAs != nil, Certificate: h.Certificate != nil, PlainHTTP: h.PlainHTTP, Direct: h.Direct, MirrorsOnly: h.MirrorsOnly, Mirrors: h.Mirrors,
+		}
+		if repository, err := namesake.NewRepository(name + "/team/app"); err == nil {
+			s.Credentials = len(h.Credentials.Lookup(repository))
 		}
 		if h.Proxy != nil {
 			s.Proxy = h.Proxy.String()
@@ -101,9 +106,12 @@ func show(hosts registry.Hosts) map[string]shown {
 
 func TestTheFileSaysHowRegistriesAreReached(t *testing.T) {
 	cert, key := newPair(t)
-	dir := folder(t, map[string]string{"ca.pem": cert, "client.pem": cert, "client.key": key, "registries.yaml": head + `
+	dir := folder(t, map[string]string{"ca.pem": cert, "client.pem": cert, "client.key": key,
+		"pull.json": `{"auths":{"registry.corp.example:5000":{"username":"u","password":"p"},"registry.corp.example:5000/team":{"username":"t","password":"p"},"https://index.docker.io/v1/":{"username":"h","password":"p"}}}`,
+		"registries.yaml": head + `
 registries:
 - host: registry.corp.example:5000
+  credentialsFile: pull.json
   caFile: ca.pem
   clientCertificate: {certFile: client.pem, keyFile: client.key}
   proxy: direct
@@ -112,6 +120,7 @@ registries:
 - host: plain.example
   insecureHTTP: true
 - host: index.docker.io
+  credentialsFile: pull.json
   proxy: http://proxy.corp.example:3128
   mirrors: [registry.corp.example:5000/mirror/hub, cache.example]
   mirrorsOnly: true
@@ -123,11 +132,11 @@ registries:
 		t.Fatal(err)
 	}
 	want := map[string]shown{
-		"registry.corp.example:5000": {CA: true, Certificate: true, Direct: true},
+		"registry.corp.example:5000": {CA: true, Certificate: true, Direct: true, Credentials: 2},
 		"inline.example":             {CA: true},
 		"plain.example":              {PlainHTTP: true},
 		"docker.io": {
-			Proxy: "http://proxy.corp.example:3128", MirrorsOnly: true, Signatures: "registry.corp.example:5000/signatures",
+			Proxy: "http://proxy.corp.example:3128", MirrorsOnly: true, Credentials: 1, Signatures: "registry.corp.example:5000/signatures",
 			Mirrors: []registry.Mirror{{Host: "registry.corp.example:5000", Path: "mirror/hub"}, {Host: "cache.example"}},
 		},
 		"127.0.0.1:5000": {},
@@ -143,53 +152,57 @@ func TestMistakesAreToldWithTheirField(t *testing.T) {
 	dir := folder(t, map[string]string{
 		"ca.pem": cert, "key.pem": key, "other.pem": other, "empty.pem": "", "cut.pem": cert[:len(cert)/2],
 		"garbage.pem": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "long.pem": strings.Repeat("a", maxFile+1),
+		"pull.json": `{"auths":{"other.example":{"username":"u","password":"s3cr3t"}}}`, "broken.json": `{"auths":{"r.example":"s3cr3t`,
 	})
 	one := func(fields string) string {
 		return head + "registries:\n- host: r.example\n  " + strings.ReplaceAll(fields, "\n", "\n  ") + "\n"
 	}
 	for name, tc := range map[string]struct{ text, says string }{
-		"nothing":                      {"", `must be "RegistryConfig"`},
-		"another kind":                 {"apiVersion: v1\nkind: ConfigMap\n", `must be "RegistryConfig"`},
-		"a field that nobody knows":    {one("mirror: [a.example]"), `unknown field "registries[0].mirror"`},
-		"a field in other letters":     {one("cafile: ca.pem"), `unknown field "registries[0].cafile"`},
-		"a field twice":                {one("proxy: direct\nproxy: direct"), "already"},
-		"no YAML":                      {"a: [", ""},
-		"a text for a list":            {one("mirrors: cache.example"), "mirrors"},
-		"a text for a yes":             {one(`insecureHTTP: "yes"`), "insecureHTTP"},
-		"no host":                      {head + "registries:\n- caFile: ca.pem\n", "registries[0].host"},
-		"a host with a path":           {head + "registries:\n- host: r.example/app\n", "registries[0].host"},
-		"a host with a scheme":         {head + "registries:\n- host: https://r.example\n", "registries[0].host"},
-		"a host in upper case":         {head + "registries:\n- host: R.example\n", "registries[0].host"},
-		"an address in another form":   {head + "registries:\n- host: \"127.1\"\n", "registries[0].host"},
-		"a host twice":                 {head + "registries:\n- host: r.example\n- host: r.example\n", "registries[1].host: Duplicate"},
-		"a host under two names":       {head + "registries:\n- host: docker.io\n- host: registry-1.docker.io\n", "registries[1].host: Duplicate"},
-		"a file that is not there":     {one("caFile: gone.pem"), "registries[0].caFile"},
-		"a file without a certificate": {one("caFile: empty.pem"), "registries[0].caFile: Invalid value: holds no certificate"},
-		"a file that is cut":           {one("caFile: cut.pem"), "registries[0].caFile: Invalid value: holds no certificate"},
-		"a certificate that is none":   {one("caFile: garbage.pem"), "cannot be parsed"},
-		"a key among certificates":     {one("caFile: key.pem"), `holds a "PRIVATE KEY"`},
-		"a file without end":           {one("caFile: long.pem"), "larger than"},
-		"a file and a text":            {one("caFile: ca.pem\ncaBundle: x"), "registries[0].caFile: Invalid value: \"ca.pem\": only one of"},
-		"a text that is no bundle":     {one("caBundle: x"), "registries[0].caBundle"},
-		"a certificate without a key":  {one("clientCertificate: {certFile: ca.pem}"), "registries[0].clientCertificate.keyFile: Required"},
-		"a key that is not there":      {one("clientCertificate: {certFile: ca.pem, keyFile: gone.pem}"), "registries[0].clientCertificate.keyFile"},
-		"a key of another certificate": {one("clientCertificate: {certFile: other.pem, keyFile: key.pem}"), "registries[0].clientCertificate: Invalid value: tls: private key does not match"},
-		"certificates for plain HTTP":  {one("insecureHTTP: true\ncaFile: ca.pem"), "registries[0].insecureHTTP"},
-		"plain HTTP on HTTPS's port":   {head + "registries:\n- host: r.example:443\n  insecureHTTP: true\n", "registries[0].host"},
-		"a proxy that is no URL":       {one("proxy: proxy.example:3128"), "registries[0].proxy"},
-		"a proxy with a password":      {one("proxy: http://user:s3cr3t@proxy.example:3128"), "registries[0].proxy: Invalid value: credentials"},
-		"a proxy with a path":          {one("proxy: http://proxy.example/a"), "registries[0].proxy"},
-		"a mirror with a scheme":       {one("mirrors: [https://cache.example]"), "registries[0].mirrors[0]"},
-		"a mirror with a tag":          {one("mirrors: [cache.example/a:v1]"), "registries[0].mirrors[0]"},
-		"a mirror that ends in /":      {one("mirrors: [cache.example/]"), "registries[0].mirrors[0]"},
-		"a mirror of nothing":          {one(`mirrors: [""]`), "registries[0].mirrors[0]"},
-		"a mirror that is itself":      {one("mirrors: [r.example:443]"), "registries[0].mirrors[0]: Invalid value: \"r.example:443\": is the registry itself"},
-		"a mirror twice":               {one("mirrors: [cache.example/a, cache.example/a]"), "registries[0].mirrors[1]: Duplicate"},
-		"too many mirrors":             {one("mirrors: [a.example, b.example, c.example, d.example, e.example]"), "registries[0].mirrors: Too many"},
-		"mirrors alone, of none":       {one("mirrorsOnly: true"), "registries[0].mirrorsOnly"},
-		"signatures under a tag":       {one("signatures: r.example/s:v1"), "registries[0].signatures"},
-		"signatures of no registry":    {one("signatures: signatures"), "registries[0].signatures"},
-		"too many registries":          {head + "registries:\n" + strings.Repeat("- host: a.example\n", maxRegistries+1), "registries: Too many"},
+		"nothing":                         {"", `must be "RegistryConfig"`},
+		"another kind":                    {"apiVersion: v1\nkind: ConfigMap\n", `must be "RegistryConfig"`},
+		"a field that nobody knows":       {one("mirror: [a.example]"), `unknown field "registries[0].mirror"`},
+		"a field in other letters":        {one("cafile: ca.pem"), `unknown field "registries[0].cafile"`},
+		"a field twice":                   {one("proxy: direct\nproxy: direct"), "already"},
+		"no YAML":                         {"a: [", ""},
+		"a text for a list":               {one("mirrors: cache.example"), "mirrors"},
+		"a text for a yes":                {one(`insecureHTTP: "yes"`), "insecureHTTP"},
+		"no host":                         {head + "registries:\n- caFile: ca.pem\n", "registries[0].host"},
+		"a host with a path":              {head + "registries:\n- host: r.example/app\n", "registries[0].host"},
+		"a host with a scheme":            {head + "registries:\n- host: https://r.example\n", "registries[0].host"},
+		"a host in upper case":            {head + "registries:\n- host: R.example\n", "registries[0].host"},
+		"an address in another form":      {head + "registries:\n- host: \"127.1\"\n", "registries[0].host"},
+		"a host twice":                    {head + "registries:\n- host: r.example\n- host: r.example\n", "registries[1].host: Duplicate"},
+		"a host under two names":          {head + "registries:\n- host: docker.io\n- host: registry-1.docker.io\n", "registries[1].host: Duplicate"},
+		"a file that is not there":        {one("caFile: gone.pem"), "registries[0].caFile"},
+		"a file without a certificate":    {one("caFile: empty.pem"), "registries[0].caFile: Invalid value: holds no certificate"},
+		"a file that is cut":              {one("caFile: cut.pem"), "registries[0].caFile: Invalid value: holds no certificate"},
+		"a certificate that is none":      {one("caFile: garbage.pem"), "cannot be parsed"},
+		"a key among certificates":        {one("caFile: key.pem"), `holds a "PRIVATE KEY"`},
+		"a file without end":              {one("caFile: long.pem"), "larger than"},
+		"a file and a text":               {one("caFile: ca.pem\ncaBundle: x"), "registries[0].caFile: Invalid value: \"ca.pem\": only one of"},
+		"a text that is no bundle":        {one("caBundle: x"), "registries[0].caBundle"},
+		"a certificate without a key":     {one("clientCertificate: {certFile: ca.pem}"), "registries[0].clientCertificate.keyFile: Required"},
+		"a key that is not there":         {one("clientCertificate: {certFile: ca.pem, keyFile: gone.pem}"), "registries[0].clientCertificate.keyFile"},
+		"a key of another certificate":    {one("clientCertificate: {certFile: other.pem, keyFile: key.pem}"), "registries[0].clientCertificate: Invalid value: tls: private key does not match"},
+		"certificates for plain HTTP":     {one("insecureHTTP: true\ncaFile: ca.pem"), "registries[0].insecureHTTP"},
+		"plain HTTP on HTTPS's port":      {head + "registries:\n- host: r.example:443\n  insecureHTTP: true\n", "registries[0].host"},
+		"credentials that are not there":  {one("credentialsFile: gone.json"), "registries[0].credentialsFile"},
+		"credentials of another registry": {one("credentialsFile: pull.json"), `registries[0].credentialsFile: Invalid value: "pull.json": has nothing about this registry`},
+		"credentials that are malformed":  {one("credentialsFile: broken.json"), `registries[0].credentialsFile: Invalid value: "broken.json": is not a Docker configuration`},
+		"a proxy that is no URL":          {one("proxy: proxy.example:3128"), "registries[0].proxy"},
+		"a proxy with a password":         {one("proxy: http://user:s3cr3t@proxy.example:3128"), "registries[0].proxy: Invalid value: credentials"},
+		"a proxy with a path":             {one("proxy: http://proxy.example/a"), "registries[0].proxy"},
+		"a mirror with a scheme":          {one("mirrors: [https://cache.example]"), "registries[0].mirrors[0]"},
+		"a mirror with a tag":             {one("mirrors: [cache.example/a:v1]"), "registries[0].mirrors[0]"},
+		"a mirror that ends in /":         {one("mirrors: [cache.example/]"), "registries[0].mirrors[0]"},
+		"a mirror of nothing":             {one(`mirrors: [""]`), "registries[0].mirrors[0]"},
+		"a mirror that is itself":         {one("mirrors: [r.example:443]"), "registries[0].mirrors[0]: Invalid value: \"r.example:443\": is the registry itself"},
+		"a mirror twice":                  {one("mirrors: [cache.example/a, cache.example/a]"), "registries[0].mirrors[1]: Duplicate"},
+		"too many mirrors":                {one("mirrors: [a.example, b.example, c.example, d.example, e.example]"), "registries[0].mirrors: Too many"},
+		"mirrors alone, of none":          {one("mirrorsOnly: true"), "registries[0].mirrorsOnly"},
+		"signatures under a tag":          {one("signatures: r.example/s:v1"), "registries[0].signatures"},
+		"signatures of no registry":       {one("signatures: signatures"), "registries[0].signatures"},
+		"too many registries":             {head + "registries:\n" + strings.Repeat("- host: a.example\n", maxRegistries+1), "registries: Too many"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(dir, "registries.yaml")
@@ -293,10 +306,14 @@ func TestTheDocumentedFileIsValid(t *testing.T) {
 	}
 	cert, key := newPair(t)
 	hosts, err := compile(parsed, func(name string) ([]byte, error) {
-		if strings.HasSuffix(name, ".key") {
+		switch {
+		case strings.HasSuffix(name, ".dockerconfigjson"):
+			return []byte(`{"auths":{"registry.corp.example:5000":{"username":"u","password":"p"}}}`), nil
+		case strings.HasSuffix(name, ".key"):
 			return []byte(key), nil
+		default:
+			return []byte(cert), nil
 		}
-		return []byte(cert), nil
 	})
 	if err != nil || len(hosts) != 3 || !hosts["docker.io"].MirrorsOnly || hosts["registry.corp.example:5000"].Certificate == nil {
 		t.Errorf("%v, %v", hosts, err)

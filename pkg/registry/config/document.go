@@ -32,6 +32,7 @@ type entry struct {
 	CABundle          string       `json:"caBundle"`
 	CAFile            string       `json:"caFile"`
 	ClientCertificate *certificate `json:"clientCertificate"`
+	CredentialsFile   string       `json:"credentialsFile"`
 	InsecureHTTP      bool         `json:"insecureHTTP"`
 	Proxy             string       `json:"proxy"`
 	Mirrors           []string     `json:"mirrors"`
