@@ -150,7 +150,7 @@ func TestRekorV1AnswersAgainAfterARestart(t *testing.T) {
 
 func TestRekorV2ServesACheckpointUnderItsName(t *testing.T) {
 	t.Parallel()
-	_, body := get(t, S(t).RekorV2.URL+"/checkpoint")
+	_, body := get(t, S(t).RekorV2.ReadURL+"/checkpoint")
 	if want := S(t).RekorV2.Hostname + "\n"; !strings.HasPrefix(body, want) {
 		t.Errorf("the checkpoint begins otherwise than with %q: %q", want, body)
 	}

@@ -74,22 +74,33 @@ func watchRekor(t *testing.T) watchedRekor {
 
 func (w watchedRekor) status(t *testing.T) v1alpha1.TransparencyLogStatus {
 	t.Helper()
+	return logStatus(t, w.log)
+}
+
+func logStatus(t *testing.T, log string) v1alpha1.TransparencyLogStatus {
+	t.Helper()
 	var obj v1alpha1.TransparencyLog
-	if err := newClient(t).Get(t.Context(), types.NamespacedName{Name: w.log}, &obj); err != nil {
+	if err := newClient(t).Get(t.Context(), types.NamespacedName{Name: log}, &obj); err != nil {
 		t.Fatal(err)
 	}
 	return obj.Status
 }
 
-// wantEvidence wants two notes in status that the log did sign, and that cannot
-// both be true.
 func (w watchedRekor) wantEvidence(t *testing.T, sizes ...uint64) {
 	t.Helper()
-	status := w.status(t)
+	wantEvidence(t, w.log, tlog.Config{Version: tlog.RekorV1, Origin: w.Hostname, Key: w.Signer.Public()}, sizes...)
+}
+
+// wantEvidence wants two notes in a TransparencyLog's status that the log did sign, and
+// that cannot both be true.
+func wantEvidence(t *testing.T, log string, config tlog.Config, sizes ...uint64) {
+	t.Helper()
+	status := logStatus(t, log)
 	if status.Inconsistency == nil || len(status.Inconsistency.Notes) != 2 {
 		t.Fatalf("status.inconsistency is %+v, want two notes", status.Inconsistency)
 	}
-	identity, err := tlog.NewLog(tlog.Config{Name: w.log, Version: tlog.RekorV1, Origin: w.Hostname, Key: w.Signer.Public()})
+	config.Name = log
+	identity, err := tlog.NewLog(config)
 	if err != nil {
 		t.Fatal(err)
 	}

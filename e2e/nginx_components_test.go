@@ -75,8 +75,8 @@ func TestNginxServesWhomItIsToldToServe(t *testing.T) {
 			var lines []string
 			eventually(t, "the access log", func() bool {
 				content, err := os.ReadFile(nginx.AccessLog)
-				lines = strings.Split(strings.TrimSpace(string(content)), "\n")
-				return err == nil && len(lines) == len(tc.want)
+				lines = strings.Split(strings.TrimSuffix(string(content), "\n"), "\n")
+				return err == nil && strings.Count(string(content), "\n") == len(tc.want)
 			})
 			if diff := cmp.Diff(tc.want, lines); diff != "" {
 				t.Errorf("the access log (-want +got):\n%s", diff)

@@ -113,12 +113,12 @@ func newPolicy(t *testing.T, glob string, key stack.KeyPair, logs ...string) str
 	return name
 }
 
-// newLog configures a Rekor v1 as a log that is not the default, reached at url,
-// which may be a proxy's. It returns the TransparencyLog's name once it is Ready.
-func newLog(t *testing.T, rekor *stack.Rekor, url string) string {
+// newLog configures a log that is not the default, read at url, which may be a
+// proxy's. It returns the TransparencyLog's name once it is Ready.
+func newLog(t *testing.T, log stack.Log, url string) string {
 	t.Helper()
 	name := newName(t)
-	applied(t, "transparencylog/"+name, stack.TransparencyLogAt(url, rekor, name, false))
+	applied(t, "transparencylog/"+name, stack.TransparencyLogAt(url, log, name, false))
 	return name
 }
 

@@ -28,12 +28,12 @@ func bothOf(x, y *stack.Witness) string {
 	return "witness X " + x.VerifierKey + " " + x.URL + "\nwitness Y " + y.VerifierKey + " " + y.URL + "\ngroup both all X Y\nquorum both\n"
 }
 
-// newWitnessedLog configures a Rekor v1 of which witnesses are asked for, reached at a
-// proxy's URL. It returns the TransparencyLog's name once it is Ready.
-func newWitnessedLog(t *testing.T, rekor *stack.Rekor, url, policy string) string {
+// newWitnessedLog configures a log of which witnesses are asked for, read at url. It
+// returns the TransparencyLog's name once it is Ready.
+func newWitnessedLog(t *testing.T, log stack.Log, url, policy string) string {
 	t.Helper()
 	name := newName(t)
-	applied(t, "transparencylog/"+name, stack.TransparencyLogAt(url, rekor, name, false)+"  witnesses: |\n"+stack.Indent(4, policy))
+	applied(t, "transparencylog/"+name, stack.TransparencyLogAt(url, log, name, false)+"  witnesses: |\n"+stack.Indent(4, policy))
 	return name
 }
 

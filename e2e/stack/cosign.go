@@ -137,7 +137,7 @@ func (s *Stack) cosign(ctx context.Context, verb string, args []string, image st
 		return err
 	}
 	args = append(append(args, services...), image)
-	env := append(s.run.environ(), "COSIGN_PASSWORD="+Password, "SIGSTORE_REKOR_PUBLIC_KEY="+o.Log.signingLog().publicKey)
+	env := append(s.run.environ(), "COSIGN_PASSWORD="+Password, "SIGSTORE_REKOR_PUBLIC_KEY="+o.Log.known().publicKey)
 	if o.Repository != "" {
 		env = append(env, "COSIGN_REPOSITORY="+o.Repository)
 	}
@@ -169,7 +169,7 @@ func (s *Stack) whichServices(ctx context.Context, o SignOptions) ([]string, err
 		fmt.Sprintf("--tlog-upload=%t", !o.NoUpload),
 	}
 	if !o.NoUpload {
-		args = append(args, "--rekor-url", o.Log.signingLog().url)
+		args = append(args, "--rekor-url", o.Log.known().url)
 	}
 	if o.Fulcio != nil {
 		args = append(args, "--fulcio-url", o.Fulcio.URL)

@@ -33,6 +33,7 @@ func (s *Stack) Env() []Variable {
 		{"REKOR_ORIGIN", s.Rekor.Hostname},
 		{"REKOR_PUBLIC_KEY", s.Rekor.PublicKeyFile},
 		{"REKOR_V2_URL", s.RekorV2.URL},
+		{"REKOR_V2_READ_URL", s.RekorV2.ReadURL},
 		{"REKOR_V2_ORIGIN", s.RekorV2.Hostname},
 		{"REKOR_V2_PUBLIC_KEY", s.RekorV2.PublicKeyFile},
 		// cosign looks the key of a log up in the public infrastructure unless it has it from here.

@@ -101,7 +101,11 @@ func (s *Stack) nginxServer(name string, n *Nginx, o NginxOptions) ([]string, er
 		server = append(server, "auth_basic "+name, "auth_basic_user_file "+users)
 	}
 	if o.RequestsPerSecond > 0 {
-		server = append(server, fmt.Sprintf("limit_req zone=requests burst=%d nodelay", o.Burst), "limit_req_status 429")
+		limit := "limit_req zone=requests"
+		if o.Burst > 0 { // it takes no 0
+			limit += fmt.Sprintf(" burst=%d nodelay", o.Burst)
+		}
+		server = append(server, limit, "limit_req_status 429")
 	}
 	return append(append([]string{listen}, server...), o.Directives...), nil
 }

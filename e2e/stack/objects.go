@@ -8,26 +8,31 @@ import (
 	"strings"
 )
 
-// TransparencyLog is the manifest of a TransparencyLog for a Rekor v1 of the stack.
-func (s *Stack) TransparencyLog(r *Rekor, name string, isDefault bool) string {
-	return TransparencyLogAt(r.URL, r, name, isDefault)
+// TransparencyLog is the manifest of a TransparencyLog for a log of the stack.
+func (s *Stack) TransparencyLog(l Log, name string, isDefault bool) string {
+	return TransparencyLogAt(l.known().readURL, l, name, isDefault)
 }
 
-// TransparencyLogAt is TransparencyLog with another URL: that of a proxy.
-func TransparencyLogAt(url string, r *Rekor, name string, isDefault bool) string {
+// TransparencyLogAt is TransparencyLog with another URL to read at: that of a proxy.
+func TransparencyLogAt(url string, l Log, name string, isDefault bool) string {
+	log := l.known()
+	where := fmt.Sprintf("urls: [%q]", url)
+	if log.version == 2 {
+		where = fmt.Sprintf("urls: [%q]\n  readURLs: [%q]", log.url, url)
+	}
 	return fmt.Sprintf(`apiVersion: policy.countersign.dev/v1alpha1
 kind: TransparencyLog
 metadata:
   name: %s
 spec:
-  type: rekor-v1
-  urls: [%q]
+  type: rekor-v%d
+  %s
   origin: %s
   default: %t
   pollInterval: 2s
   publicKey:
     data: |
-%s`, name, url, r.Hostname, isDefault, Indent(6, string(r.PublicKey)))
+%s`, name, log.version, where, log.hostname, isDefault, Indent(6, string(log.pem)))
 }
 
 // KeyPolicy is the manifest of an enforcing ClusterImagePolicy with one key

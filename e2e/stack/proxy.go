@@ -50,13 +50,18 @@ func (s *Stack) ProxyRegistry(ctx context.Context, r *Registry) (*Proxy, error) 
 	return s.newProxy(ctx, host, r.URL())
 }
 
-// ProxyLog starts a proxy in front of a log.
+// ProxyLog starts a proxy in front of where a log is read.
 func (s *Stack) ProxyLog(ctx context.Context, l Log) (*Proxy, error) {
+	return s.ProxyURL(ctx, l.known().readURL)
+}
+
+// ProxyURL starts a proxy in front of whatever is at a URL.
+func (s *Stack) ProxyURL(ctx context.Context, target string) (*Proxy, error) {
 	port, err := s.ports.next()
 	if err != nil {
 		return nil, err
 	}
-	return s.newProxy(ctx, loopback(port), l.signingLog().url)
+	return s.newProxy(ctx, loopback(port), target)
 }
 
 func (s *Stack) newProxy(ctx context.Context, host, target string) (*Proxy, error) {

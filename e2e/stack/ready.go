@@ -35,6 +35,18 @@ func httpReady(client *http.Client, url string) func(context.Context) error {
 	}
 }
 
+// allReady probes one after the other.
+func allReady(probes ...func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		for _, probe := range probes {
+			if err := probe(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
 // dialReady probes that addr accepts connections; network is tcp or unix.
 func dialReady(network, addr string) func(context.Context) error {
 	return func(ctx context.Context) error {

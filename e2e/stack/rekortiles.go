@@ -11,40 +11,51 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"time"
 )
 
-// RekorTiles is a Rekor v2 server.
+// RekorTiles is a Rekor v2 server. It only takes entries: the log is read as the
+// files that it writes, from whatever serves those.
 type RekorTiles struct {
 	*Process
 
-	// URL serves both sides of the log: /api/v2 is the server's, everything else
-	// (checkpoint, tile/…) is read from its storage directory by a file server.
-	URL           string
+	URL           string // where entries are written
+	ReadURL       string // where a file server of the harness shows Storage
+	Storage       string // the directory of checkpoint and tiles
 	Hostname      string // the checkpoint's origin and the name of its key
-	PublicKey     []byte // PEM, Ed25519
+	PublicKey     []byte // PEM
 	PublicKeyFile string
 	Signer        crypto.Signer // the log's own private key
-
-	front *http.Server
 }
 
-// StartRekorTiles starts a Rekor v2 log; its hostname is NAME.countersign.test.
-func (s *Stack) StartRekorTiles(ctx context.Context, name string) (*RekorTiles, error) {
-	public, key, err := ed25519.GenerateKey(rand.Reader)
+// RekorTilesOptions say how a Rekor v2 log differs from the stack's own.
+type RekorTilesOptions struct {
+	Hostname      string        // the name of the log; default NAME.countersign.test
+	Key           crypto.Signer // P-256 or Ed25519; default: a new Ed25519 key
+	WitnessPolicy string        // C2SP tlog-policy, with a URL for each witness that it asks
+}
+
+// StartRekorTiles starts a Rekor v2 log. With another one's name and key it is another
+// history of that log.
+func (s *Stack) StartRekorTiles(ctx context.Context, name string, o RekorTilesOptions) (*RekorTiles, error) {
+	r := &RekorTiles{Hostname: o.Hostname, Signer: o.Key, Storage: s.run.file(name)}
+	if r.Hostname == "" {
+		r.Hostname = name + ".countersign.test"
+	}
+	if r.Signer == nil {
+		_, key, err := ed25519.GenerateKey(rand.Reader)
+		if err != nil {
+			return nil, err
+		}
+		r.Signer = key
+	}
+	signer, public, err := s.writeLogKey(name, r.Signer)
 	if err != nil {
 		return nil, err
 	}
-	r := &RekorTiles{Hostname: name + ".countersign.test", Signer: key}
-	signer, publicFile, err := s.writeLogKey(name, key)
-	if err != nil {
-		return nil, err
-	}
-	r.PublicKeyFile = publicFile
-	if r.PublicKey, err = publicPEM(public); err != nil {
+	r.PublicKeyFile = public
+	if r.PublicKey, err = publicPEM(r.Signer.Public()); err != nil {
 		return nil, err
 	}
 	var port [4]int
@@ -53,49 +64,49 @@ func (s *Stack) StartRekorTiles(ctx context.Context, name string) (*RekorTiles, 
 			return nil, err
 		}
 	}
-	storage := s.run.file(name)
-	if err := os.MkdirAll(storage, 0o700); err != nil {
+	r.URL, r.ReadURL = loopbackURL(port[0]), loopbackURL(port[3])
+	if err := os.MkdirAll(r.Storage, 0o700); err != nil {
 		return nil, err
 	}
-	if err := r.serveFront(ctx, loopback(port[3]), loopbackURL(port[0]), storage); err != nil {
+	if err := s.serveFiles(ctx, loopback(port[3]), r.Storage); err != nil {
 		return nil, err
 	}
-	s.onClose(func() { _ = r.front.Close() })
+	args := []string{
+		"serve",
+		"--hostname=" + r.Hostname,
+		"--storage-dir=" + r.Storage,
+		"--signer-filepath=" + signer,
+		"--checkpoint-interval=1s",
+		"--batch-max-age=100ms",
+		fmt.Sprintf("--http-port=%d", port[0]),
+		fmt.Sprintf("--grpc-port=%d", port[1]),
+		fmt.Sprintf("--http-metrics-port=%d", port[2]),
+	}
+	if o.WitnessPolicy != "" {
+		policy, err := s.run.write(name+"-witnesses", []byte(o.WitnessPolicy))
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, "--witness-policy-path="+policy)
+	}
 	r.Process, err = s.start(ctx, command{
-		name: name,
-		path: s.run.tool("rekor-tiles"),
-		args: []string{
-			"serve",
-			"--hostname=" + r.Hostname,
-			"--storage-dir=" + storage,
-			"--signer-filepath=" + signer,
-			"--checkpoint-interval=1s",
-			"--batch-max-age=100ms",
-			fmt.Sprintf("--http-port=%d", port[0]),
-			fmt.Sprintf("--grpc-port=%d", port[1]),
-			fmt.Sprintf("--http-metrics-port=%d", port[2]),
-		},
-		ready: httpReady(http.DefaultClient, r.URL+"/checkpoint"),
+		name:  name,
+		path:  s.run.tool("rekor-tiles"),
+		args:  args,
+		ready: allReady(httpReady(http.DefaultClient, r.URL+"/healthz"), httpReady(http.DefaultClient, r.ReadURL+"/checkpoint")),
 	})
 	return r, err
 }
 
-// serveFront starts the server at URL.
-func (r *RekorTiles) serveFront(ctx context.Context, addr, server, storage string) error {
-	target, err := url.Parse(server)
-	if err != nil {
-		return err
-	}
+// serveFiles serves a directory until the stack ends.
+func (s *Stack) serveFiles(ctx context.Context, addr, dir string) error {
 	var lc net.ListenConfig
 	listener, err := lc.Listen(ctx, "tcp", addr)
 	if err != nil {
 		return err
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/", http.FileServer(http.Dir(storage)))
-	mux.Handle("/api/v2/", httputil.NewSingleHostReverseProxy(target))
-	r.URL = "http://" + addr
-	r.front = &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
-	go r.front.Serve(listener) //nolint:errcheck // ends with Close
+	server := &http.Server{Handler: http.FileServer(http.Dir(dir)), ReadHeaderTimeout: time.Minute}
+	s.onClose(func() { _ = server.Close() })
+	go server.Serve(listener) //nolint:errcheck // ends with Close
 	return nil
 }

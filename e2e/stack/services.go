@@ -11,25 +11,27 @@ import (
 	"strings"
 )
 
-// Log is a transparency log that cosign can write to: *Rekor or *RekorTiles.
+// Log is a transparency log of the stack: *Rekor or *RekorTiles.
 type Log interface {
-	signingLog() signingLog
+	known() knownLog
 }
 
-// signingLog is what cosign is told about a log.
-type signingLog struct {
+// knownLog is what cosign and Countersign are told about a log.
+type knownLog struct {
 	url       string // where to write
+	readURL   string // where to read
 	hostname  string // the origin
 	publicKey string // path
+	pem       []byte // its content
 	version   int    // of the API
 }
 
-func (r *Rekor) signingLog() signingLog {
-	return signingLog{url: r.URL, hostname: r.Hostname, publicKey: r.PublicKeyFile, version: 1}
+func (r *Rekor) known() knownLog {
+	return knownLog{url: r.URL, readURL: r.URL, hostname: r.Hostname, publicKey: r.PublicKeyFile, pem: r.PublicKey, version: 1}
 }
 
-func (r *RekorTiles) signingLog() signingLog {
-	return signingLog{url: r.URL, hostname: r.Hostname, publicKey: r.PublicKeyFile, version: 2}
+func (r *RekorTiles) known() knownLog {
+	return knownLog{url: r.URL, readURL: r.ReadURL, hostname: r.Hostname, publicKey: r.PublicKeyFile, pem: r.PublicKey, version: 2}
 }
 
 // Services are what a signature is made with. A nil one is not used.
@@ -60,7 +62,7 @@ func (s *Stack) TrustedRoot(ctx context.Context, services Services) (string, err
 func (s *Stack) createTrustedRoot(ctx context.Context, services Services, out string) error {
 	args := []string{"trusted-root", "create", "--out", out}
 	if services.Log != nil {
-		log := services.Log.signingLog()
+		log := services.Log.known()
 		// sigstore-go takes a v2 log's origin from the host of its URL in the trusted root.
 		url := log.url
 		if log.version == 2 {
@@ -82,7 +84,7 @@ func (s *Stack) createTrustedRoot(ctx context.Context, services Services, out st
 func (s *Stack) createSigningConfig(ctx context.Context, services Services, out string) error {
 	args := []string{"signing-config", "create", "--out", out}
 	if services.Log != nil {
-		log := services.Log.signingLog()
+		log := services.Log.known()
 		args = append(args, "--rekor-config=ANY",
 			fmt.Sprintf("--rekor=url=%s,api-version=%d,%s,operator=stack", log.url, log.version, since))
 	}

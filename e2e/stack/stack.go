@@ -116,7 +116,7 @@ func (s *Stack) startAll(ctx context.Context, o Options) error {
 	}))
 	g.Go(s.timed("rekor", func() error { return s.startRekorAndBelow(ctx, trillian) }))
 	g.Go(s.timed("rekor v2", func() (err error) {
-		s.RekorV2, err = s.StartRekorTiles(ctx, "rekor-v2")
+		s.RekorV2, err = s.StartRekorTiles(ctx, "rekor-v2", RekorTilesOptions{})
 		return err
 	}))
 	g.Go(func() (err error) {
