@@ -26,8 +26,8 @@ build: ## build the program: bin/countersign
 	go build -trimpath -o bin/ ./cmd/countersign
 
 .PHONY: demo
-demo: stack-tools ## show in under a minute what Countersign does, on real components
-	@$(STACK) demo
+demo: $(if $(filter v1,$(LOG)),stack-tools,demo-tools) ## show in under a minute what Countersign does, with a Rekor v2 (LOG=v1: a Rekor v1)
+	@$(STACK) demo $(LOG)
 
 .PHONY: test
 test: test-unit test-oldest e2e ## run all tests: unit and e2e, both with the race detector
@@ -98,4 +98,10 @@ clean: stack-down ## stop the stack and remove what was built, except for the pi
 stack-tools:
 	@tools/system-packages.sh stack
 	@tools/build.sh stack
+	@go build -o $(STACK) ./e2e/cmd/stack
+
+# demo-tools is what the demo needs before it can start: no system package.
+.PHONY: demo-tools
+demo-tools:
+	@tools/build.sh demo
 	@go build -o $(STACK) ./e2e/cmd/stack

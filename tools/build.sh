@@ -5,6 +5,7 @@
 # Builds the pinned tools into .cache/bin, and only what is missing or stale.
 #
 #   tools/build.sh stack            the real components of e2e/ (tools/stack)
+#   tools/build.sh demo             those of them that `make demo` needs
 #   tools/build.sh controller-gen   the code generator          (tools/dev)
 #   tools/build.sh golangci-lint    the linter, with kube-api-linter compiled in
 #
@@ -46,12 +47,23 @@ stack=(
   kubectl:k8s.io/kubernetes/cmd/kubectl:kubectl
 )
 stack_cosign_v2=(cosign-v2:github.com/sigstore/cosign/v2/cmd/cosign:cosign)
+demo=(ociregistry crane rekor-tiles cosign-v3 etcd kube-apiserver kubectl)
 controller_gen=(controller-gen:sigs.k8s.io/controller-tools/cmd/controller-gen:controller-gen)
 golangci_lint=(golangci-lint:sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter:golangci-lint-kube-api-linter)
 
 # stamp_of MODULE_DIR prints the hash that a binary built from it carries.
 stamp_of() {
   (cd "$1" && { go version; echo "$ldflags $tags"; find . -type f | LC_ALL=C sort | xargs cat; } | sha256sum | cut -d' ' -f1)
+}
+
+# pick NAME... prints the specs of the stack that have these names.
+pick() {
+  local name spec
+  for name in "$@"; do
+    for spec in "${stack[@]}"; do
+      [[ ${spec%%:*} != "$name" ]] || echo "$spec"
+    done
+  done
 }
 
 # stale MODULE_STAMP SPEC... prints the specs whose binary has to be built.
@@ -123,17 +135,21 @@ main() {
     exec 9>"$bin/.lock"
     flock 9
   fi
-  local target
+  local target picked
   for target in "$@"; do
     case $target in
       stack)
         build stack "$root/tools/stack" "${stack[@]}"
         build cosign-v2 "$root/tools/stack" "${stack_cosign_v2[@]}"
         ;;
+      demo)
+        mapfile -t picked < <(pick "${demo[@]}")
+        build demo "$root/tools/stack" "${picked[@]}"
+        ;;
       controller-gen) build controller-gen "$root/tools/dev" "${controller_gen[@]}" ;;
       golangci-lint) build golangci-lint "$root/tools/dev" "${golangci_lint[@]}" ;;
       *)
-        echo "usage: tools/build.sh stack|controller-gen|golangci-lint ..." >&2
+        echo "usage: tools/build.sh stack|demo|controller-gen|golangci-lint ..." >&2
         exit 2
         ;;
     esac

@@ -22,7 +22,7 @@ import (
 type ControlPlane struct {
 	Etcd              *Process
 	APIServer         *Process
-	ControllerManager *Process
+	ControllerManager *Process // nil in a small stack
 
 	URL        string
 	CA         []byte       // PEM
@@ -38,7 +38,9 @@ type controlPlanePKI struct {
 	saPublic, saSigner string // files
 }
 
-func (s *Stack) startControlPlane(ctx context.Context) (*ControlPlane, error) {
+// startControlPlane starts it. A small one has no controllers, and of what they make only
+// the service account that Pods need.
+func (s *Stack) startControlPlane(ctx context.Context, small bool) (*ControlPlane, error) {
 	cp := &ControlPlane{}
 	var (
 		etcdURL string
@@ -63,9 +65,19 @@ func (s *Stack) startControlPlane(ctx context.Context) (*ControlPlane, error) {
 	if cp.APIServer, err = s.startAPIServer(ctx, cp, pki, port, etcdURL); err != nil {
 		return nil, err
 	}
+	if small {
+		return cp, s.applyTo(ctx, cp, defaultServiceAccount)
+	}
 	cp.ControllerManager, err = s.startControllerManager(ctx, cp, pki)
 	return cp, err
 }
+
+const defaultServiceAccount = `apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: default
+  namespace: default
+`
 
 func (s *Stack) newControlPlanePKI() (*controlPlanePKI, error) {
 	ca, err := newAuthority("stack-ca")

@@ -25,7 +25,7 @@ func (s *Stack) GenerateKey(ctx context.Context, name string) (KeyPair, error) {
 	}
 	prefix := filepath.Join(dir, name)
 	env := append(s.run.environ(), "COSIGN_PASSWORD="+Password)
-	result, err := s.runWith(ctx, nil, env, "cosign-v2", "generate-key-pair", "--output-key-prefix", prefix)
+	result, err := s.runWith(ctx, nil, env, string(CosignV3), "generate-key-pair", "--output-key-prefix", prefix)
 	if err == nil {
 		err = result.Err()
 	}

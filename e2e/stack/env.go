@@ -23,24 +23,34 @@ const SupervisorLog = "supervisor.log"
 // Variable is one setting for those who drive the stack by hand.
 type Variable struct{ Name, Value string }
 
-// Env is what a person, or a script, needs to use the stack.
+// Env is what a person, or a script, needs to use what the stack has.
 func (s *Stack) Env() []Variable {
 	env := []Variable{
 		{"KUBECONFIG", s.ControlPlane.Kubeconfig},
 		{"REGISTRY", s.Registry.Host},
-		{"REGISTRY_FALLBACK", s.RegistryFallback.Host},
-		{"REKOR_URL", s.Rekor.URL},
-		{"REKOR_ORIGIN", s.Rekor.Hostname},
-		{"REKOR_PUBLIC_KEY", s.Rekor.PublicKeyFile},
-		{"REKOR_V2_URL", s.RekorV2.URL},
-		{"REKOR_V2_READ_URL", s.RekorV2.ReadURL},
-		{"REKOR_V2_ORIGIN", s.RekorV2.Hostname},
-		{"REKOR_V2_PUBLIC_KEY", s.RekorV2.PublicKeyFile},
-		// cosign looks the key of a log up in the public infrastructure unless it has it from here.
-		{"SIGSTORE_REKOR_PUBLIC_KEY", s.Rekor.PublicKeyFile},
 		{"COSIGN_KEY", s.Key.Private},
 		{"COSIGN_PUB", s.Key.Public},
 		{"COSIGN_PASSWORD", Password},
+	}
+	insecure := s.Registry.Host
+	if r := s.RegistryFallback; r != nil {
+		env = append(env, Variable{"REGISTRY_FALLBACK", r.Host})
+		insecure += "," + r.Host
+	}
+	if r := s.Rekor; r != nil {
+		env = append(env,
+			Variable{"REKOR_URL", r.URL},
+			Variable{"REKOR_ORIGIN", r.Hostname},
+			Variable{"REKOR_PUBLIC_KEY", r.PublicKeyFile},
+			// cosign looks the key of a log up in the public infrastructure unless it has it from here.
+			Variable{"SIGSTORE_REKOR_PUBLIC_KEY", r.PublicKeyFile})
+	}
+	if r := s.RekorV2; r != nil {
+		env = append(env,
+			Variable{"REKOR_V2_URL", r.URL},
+			Variable{"REKOR_V2_READ_URL", r.ReadURL},
+			Variable{"REKOR_V2_ORIGIN", r.Hostname},
+			Variable{"REKOR_V2_PUBLIC_KEY", r.PublicKeyFile})
 	}
 	if k := s.Keyless; k != nil {
 		env = append(env,
@@ -53,7 +63,7 @@ func (s *Stack) Env() []Variable {
 	if s.Countersign != nil {
 		env = append(env,
 			Variable{"COUNTERSIGN", s.Countersign.Binary},
-			Variable{"COUNTERSIGN_INSECURE_REGISTRIES", s.Registry.Host + "," + s.RegistryFallback.Host},
+			Variable{"COUNTERSIGN_INSECURE_REGISTRIES", insecure},
 			Variable{"COUNTERSIGN_METRICS", s.Countersign.MetricsURL})
 	}
 	return env
@@ -63,20 +73,28 @@ func (s *Stack) Env() []Variable {
 // shell file in the run directory and returns its path.
 func (s *Stack) WriteEnv(ctx context.Context) (string, error) {
 	env := s.Env()
-	sets := []struct {
-		suffix   string
-		services Services
-	}{{"", Services{Log: s.Rekor}}, {"_V2", Services{Log: s.RekorV2}}}
+	var services Services
 	if k := s.Keyless; k != nil {
-		sets[0].services = Services{Log: s.Rekor, Fulcio: k.Fulcio, TSA: k.TSA}
-		sets[1].services = Services{Log: s.RekorV2, Fulcio: k.Fulcio, TSA: k.TSA}
+		services = Services{Fulcio: k.Fulcio, TSA: k.TSA}
+	}
+	type set struct {
+		suffix string
+		log    Log
+	}
+	var sets []set
+	if s.Rekor != nil {
+		sets = append(sets, set{"", s.Rekor})
+	}
+	if s.RekorV2 != nil {
+		sets = append(sets, set{"_V2", s.RekorV2})
 	}
 	for _, set := range sets {
 		dir := s.run.file("cosign-v3" + set.suffix)
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return "", err
 		}
-		config, root, err := s.signingFiles(ctx, set.services, false, dir)
+		services.Log = set.log
+		config, root, err := s.signingFiles(ctx, services, false, dir)
 		if err != nil {
 			return "", err
 		}
@@ -94,7 +112,8 @@ func (s *Stack) WriteEnv(ctx context.Context) (string, error) {
 const envUsage = `# Use the stack by hand: source this file. Then, for an image in $REGISTRY:
 #   cosign-v2 sign -y --key $COSIGN_KEY --rekor-url $REKOR_URL IMAGE@DIGEST
 #   cosign-v3 sign -y --key $COSIGN_KEY --signing-config $SIGNING_CONFIG --trusted-root $TRUSTED_ROOT IMAGE@DIGEST
-# and the same with $SIGNING_CONFIG_V2 and $TRUSTED_ROOT_V2 for the Rekor v2 log. As a service account, with a certificate:
+# and the same with $SIGNING_CONFIG_V2 and $TRUSTED_ROOT_V2 for the Rekor v2 log, which a policy names as
+# ctlog: {logRefs: [rekor-v2]}. As a service account, with a certificate:
 #   token=$(mktemp) && kubectl create token default --audience sigstore >$token && unset COSIGN_KEY
 #   cosign-v2 sign -y --fulcio-url $FULCIO_URL --identity-token $token --rekor-url $REKOR_URL IMAGE@DIGEST
 #   cosign-v3 sign -y --identity-token $token --signing-config $SIGNING_CONFIG --trusted-root $TRUSTED_ROOT IMAGE@DIGEST
@@ -103,8 +122,11 @@ const envUsage = `# Use the stack by hand: source this file. Then, for an image 
 // environ is the environment of commands that are run in the stack.
 func (s *Stack) environ() []string {
 	env := s.run.environ()
-	if s.ControlPlane == nil || s.Rekor == nil || s.RekorV2 == nil {
-		return append(env, "COSIGN_PASSWORD="+Password) // still starting
+	s.mu.Lock()
+	started := s.started
+	s.mu.Unlock()
+	if !started {
+		return append(env, "COSIGN_PASSWORD="+Password)
 	}
 	for _, v := range s.Env() {
 		env = append(env, v.Name+"="+v.Value)

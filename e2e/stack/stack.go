@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/countersign-dev/countersign/pkg/tlog"
 )
 
 // Options say where a stack lives and what it has.
@@ -26,6 +28,9 @@ type Options struct {
 	Bare bool
 	// Keyless adds what certificates and timestamps come from.
 	Keyless bool
+	// Only, if set, makes a small stack: an API server without controllers, a registry,
+	// a log of this version, and Countersign.
+	Only tlog.Version
 	// Progress, if not nil, is told of each component that has become ready.
 	Progress func(component string, took time.Duration)
 }
@@ -41,12 +46,12 @@ const startTimeout = 3 * time.Minute
 type Stack struct {
 	ControlPlane     *ControlPlane
 	Registry         *Registry // with the referrers API
-	RegistryFallback *Registry // without it
+	RegistryFallback *Registry // without it; nil in a small stack
 	Postgres         *Postgres
 	Trillian         *Trillian
 	Redis            *Redis
-	Rekor            *Rekor // v1, the default log
-	RekorV2          *RekorTiles
+	Rekor            *Rekor       // v1, the default log; nil in a small stack with a v2
+	RekorV2          *RekorTiles  // nil in a small stack with a v1
 	Key              KeyPair      // the key that policies name
 	Keyless          *Keyless     // nil unless Options.Keyless
 	Countersign      *Countersign // nil in a bare stack
@@ -58,6 +63,7 @@ type Stack struct {
 	progress func(string, time.Duration)
 
 	mu            sync.Mutex
+	started       bool // all that is asked for has been
 	closed        bool
 	spareHosts    []string // addresses for registries, not in use
 	registryHosts []string // all of them
@@ -103,22 +109,28 @@ func (s *Stack) startAll(ctx context.Context, o Options) error {
 	controlPlane, trillian := make(chan struct{}), make(chan struct{})
 	g.Go(s.timed("control plane", func() (err error) {
 		defer close(controlPlane)
-		s.ControlPlane, err = s.startControlPlane(ctx)
+		s.ControlPlane, err = s.startControlPlane(ctx, o.Only != 0)
 		return err
 	}))
 	g.Go(s.timed("registry", func() (err error) {
 		s.Registry, err = s.StartRegistry(ctx, "registry")
 		return err
 	}))
-	g.Go(s.timed("registry without referrers", func() (err error) {
-		s.RegistryFallback, err = s.StartFallbackRegistry(ctx, "registry-fallback")
-		return err
-	}))
-	g.Go(s.timed("rekor", func() error { return s.startRekorAndBelow(ctx, trillian) }))
-	g.Go(s.timed("rekor v2", func() (err error) {
-		s.RekorV2, err = s.StartRekorTiles(ctx, "rekor-v2", RekorTilesOptions{})
-		return err
-	}))
+	if o.Only == 0 {
+		g.Go(s.timed("registry without referrers", func() (err error) {
+			s.RegistryFallback, err = s.StartFallbackRegistry(ctx, "registry-fallback")
+			return err
+		}))
+	}
+	if o.Only != tlog.RekorV2 {
+		g.Go(s.timed("rekor", func() error { return s.startRekorAndBelow(ctx, trillian) }))
+	}
+	if o.Only != tlog.RekorV1 {
+		g.Go(s.timed("rekor v2", func() (err error) {
+			s.RekorV2, err = s.StartRekorTiles(ctx, "rekor-v2", RekorTilesOptions{})
+			return err
+		}))
+	}
 	g.Go(func() (err error) {
 		s.Key, err = s.GenerateKey(ctx, "cosign")
 		return err
@@ -140,7 +152,13 @@ func (s *Stack) startAll(ctx context.Context, o Options) error {
 			return err
 		}))
 	}
-	return g.Wait()
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.started = true
+	return nil
 }
 
 // startRekorAndBelow starts Rekor v1 and what it stands on. It closes trillian when

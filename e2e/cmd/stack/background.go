@@ -48,7 +48,8 @@ func (b background) supervise(ctx context.Context) error {
 		return errors.Join(err, s.Close())
 	}
 	if s.Countersign != nil {
-		if err := s.ApplyReady(ctx, s.TransparencyLog(s.Rekor, "rekor", true)); err != nil {
+		logs := s.TransparencyLog(s.Rekor, "rekor", true) + "---\n" + s.TransparencyLog(s.RekorV2, "rekor-v2", false)
+		if err := s.ApplyReady(ctx, logs); err != nil {
 			return errors.Join(err, s.Close())
 		}
 	}

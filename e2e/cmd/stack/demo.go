@@ -10,29 +10,37 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/countersign-dev/countersign/e2e/stack"
+	"github.com/countersign-dev/countersign/pkg/tlog"
 )
 
-// demo shows on a stack of its own what Countersign does, and fails if that is
-// not what it should do.
-func demo(ctx context.Context, root string) (err error) {
+// demo shows on a small stack of its own, with a log of this version, what Countersign
+// does, and fails if that is not what it should do.
+func demo(ctx context.Context, root string, version tlog.Version) (err error) {
 	began := time.Now()
 	out := newScreen(os.Stdout)
-	out.titlef("Starting a Kubernetes API server, a registry and a private Rekor transparency log")
+	out.titlef("What Countersign does, on real components")
+	out.sayf(`Three images are pushed to a registry. One is not signed. One is signed with the right key, but
+its signature is in no log. One is signed, and its signature is in the log. Only that one may run.`)
+	out.titlef("Starting a Kubernetes API server, a registry and a private transparency log: %s", nameOf(version))
 	dir, err := stack.NewRunDir(filepath.Join(root, ".cache", "run"), "demo")
 	if err != nil {
 		return err
 	}
-	s, err := stack.Start(ctx, stack.Options{Root: root, Dir: dir, Progress: printProgress})
+	s, err := stack.Start(ctx, stack.Options{Root: root, Dir: dir, Progress: printProgress, Only: version})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 
-	d := &demonstration{screen: out, stack: s, dir: filepath.Join(dir, "demo")}
+	d := &demonstration{screen: out, stack: s, dir: filepath.Join(dir, "demo"), signing: signingWith(s)}
+	if d.env, err = s.WriteEnv(ctx); err != nil {
+		return err
+	}
 	if err := d.writeFiles(); err != nil {
 		return err
 	}
@@ -42,16 +50,61 @@ func demo(ctx context.Context, root string) (err error) {
 		}
 	}
 	out.titlef("That is Countersign: no entry in your log, no Pod. (%.0f s)", time.Since(began).Seconds())
-	out.sayf("Drive it yourself:  make stack && source .cache/stack/env")
+	for _, line := range []string{
+		"  not signed                      refused    NoSignature",
+		"  signed, and in no log           refused    NotLogged",
+		"  signed, and proven to be in it  admitted   pinned to the digest that was verified",
+		"",
+		"Drive it yourself:  make stack && source .cache/stack/env",
+	} {
+		out.sayf("%s", line)
+	}
 	return nil
+}
+
+// signing is how the demonstration signs into a log.
+type signing struct {
+	log stack.Log
+	// secretly and openly are commands that sign the second image and the third.
+	secretly, openly []string
+}
+
+// signingWith signs into the one log that the stack has: with cosign v2 into Rekor v1,
+// with cosign v3 into Rekor v2.
+func signingWith(s *stack.Stack) signing {
+	if s.RekorV2 == nil {
+		return signing{
+			s.Rekor,
+			[]string{"cosign-v2 sign -y --key $COSIGN_KEY --tlog-upload=false " + notLogged},
+			[]string{"cosign-v2 sign -y --key $COSIGN_KEY --rekor-url $REKOR_URL " + logged},
+		}
+	}
+	const sign = "cosign-v3 sign -y --key $COSIGN_KEY --trusted-root $TRUSTED_ROOT_V2 "
+	return signing{
+		s.RekorV2,
+		[]string{
+			"cosign-v3 signing-config create --out no-log.json",
+			sign + "\\\n    --signing-config no-log.json " + notLogged,
+		},
+		[]string{sign + "\\\n    --signing-config $SIGNING_CONFIG_V2 " + logged},
+	}
+}
+
+func nameOf(version tlog.Version) string {
+	if version == tlog.RekorV1 {
+		return "Rekor v1"
+	}
+	return "Rekor v2"
 }
 
 // demonstration runs shell commands as a person would type them with the stack's
 // env file sourced, in a directory with a few files.
 type demonstration struct {
 	*screen
+	signing
 
 	stack *stack.Stack
+	env   string // the env file
 	dir   string
 }
 
@@ -67,7 +120,7 @@ func (d *demonstration) writeFiles() error {
 		return err
 	}
 	files := map[string]string{
-		"log.yaml":    d.stack.TransparencyLog(d.stack.Rekor, "rekor", true),
+		"log.yaml":    d.stack.TransparencyLog(d.log, "rekor", true),
 		"policy.yaml": stack.KeyPolicy("shop", d.stack.Registry.Host+"/shop/**", d.stack.Key),
 	}
 	for _, layer := range []string{"unsigned", "secret", "logged"} {
@@ -112,13 +165,11 @@ func (d *demonstration) rules(ctx context.Context) error {
 
 func (d *demonstration) images(ctx context.Context) error {
 	d.titlef("2. Three images: unsigned, signed without the log, signed and logged")
-	return d.all(ctx,
-		"crane append -f unsigned.tar -t "+unsigned,
-		"crane append -f secret.tar -t "+notLogged,
-		"crane append -f logged.tar -t "+logged,
-		"cosign-v2 sign --yes --key $COSIGN_KEY --tlog-upload=false "+notLogged,
-		"cosign-v2 sign --yes --key $COSIGN_KEY --rekor-url $REKOR_URL "+logged,
-	)
+	return d.all(ctx, slices.Concat([]string{
+		"crane append -f unsigned.tar -t " + unsigned,
+		"crane append -f secret.tar -t " + notLogged,
+		"crane append -f logged.tar -t " + logged,
+	}, d.secretly, d.openly)...)
 }
 
 func (d *demonstration) unsigned(ctx context.Context) error {

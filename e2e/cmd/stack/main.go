@@ -5,9 +5,10 @@
 //
 //	stack up      start everything in the background and write .cache/stack/env
 //	stack down    stop it
-//	stack demo    show on a stack of its own what Countersign does
+//	stack demo    show on a small stack of its own what Countersign does; with v1, on
+//	              Rekor v1 in place of Rekor v2
 //
-// It expects the tools in .cache/bin, where `make tools` puts them.
+// It expects the tools in .cache/bin, where tools/build.sh puts them.
 package main
 
 import (
@@ -16,10 +17,12 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/countersign-dev/countersign/e2e/stack"
+	"github.com/countersign-dev/countersign/pkg/tlog"
 )
 
 func main() {
@@ -37,21 +40,20 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if len(args) != 1 {
-		return fmt.Errorf("usage: stack up|down|demo")
-	}
 	b := background{root: root, dir: filepath.Join(root, ".cache", "stack")}
-	switch args[0] {
+	switch command := strings.Join(args, " "); command {
 	case "up":
 		return b.up(ctx)
 	case "down":
 		return b.down(ctx)
 	case "supervise": // what up runs in the background
 		return b.supervise(ctx)
-	case "demo":
-		return demo(ctx, root)
+	case "demo", "demo v2":
+		return demo(ctx, root, tlog.RekorV2)
+	case "demo v1":
+		return demo(ctx, root, tlog.RekorV1)
 	default:
-		return fmt.Errorf("unknown command %q; there are up, down and demo", args[0])
+		return fmt.Errorf("unknown command %q; there are up, down, demo, demo v1 and demo v2", command)
 	}
 }
 

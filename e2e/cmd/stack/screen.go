@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode/utf8"
 )
 
 // screen prints a demonstration: commands, what they print, and what it means.
@@ -54,9 +55,32 @@ func (s *screen) command(line string) {
 
 func (s *screen) output(text string) {
 	text = strings.TrimRight(text, "\n")
-	if text != "" {
-		fmt.Fprintln(s.out, text)
+	if text == "" {
+		return
 	}
+	for line := range strings.Lines(text) {
+		fmt.Fprintln(s.out, wrap(strings.TrimRight(line, "\n"), width))
+	}
+}
+
+// width is that of the terminals that the demonstration is for, in columns.
+const width = 100
+
+// wrap breaks a line where it can be, at spaces and before the digest of an image, so
+// that its parts are no wider than width columns. All but the first are indented more.
+func wrap(line string, width int) string {
+	indent := line[:len(line)-len(strings.TrimLeft(line, " "))] + "    "
+	var wrapped strings.Builder
+	for utf8.RuneCountInString(line) > width {
+		head := string([]rune(line)[:width+1])
+		end := max(strings.LastIndex(head, " "), strings.LastIndex(head, "@"))
+		if strings.TrimSpace(line[:max(end, 0)]) == "" {
+			break // it is one word
+		}
+		wrapped.WriteString(strings.TrimRight(line[:end], " ") + "\n")
+		line = indent + strings.TrimLeft(line[end:], " ")
+	}
+	return wrapped.String() + line
 }
 
 func (s *screen) good(text string) { fmt.Fprintln(s.out, s.paint(green, "✓ "+text)) }

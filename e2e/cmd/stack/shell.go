@@ -47,7 +47,7 @@ func (d *demonstration) capture(ctx context.Context, line string) (string, error
 }
 
 func (d *demonstration) run(ctx context.Context, line string) (stack.Result, error) {
-	return d.stack.Run(ctx, nil, "/bin/sh", "-c", "cd \"$1\" && eval \"$2\"", "sh", d.dir, line)
+	return d.stack.Run(ctx, nil, "/bin/sh", "-c", ". \"$1\" && cd \"$2\" && eval \"$3\"", "sh", d.env, d.dir, line)
 }
 
 // notable are the lines of cosign and crane that say what happened. The rest is
