@@ -123,17 +123,21 @@ func (o *decideOptions) fromFiles(ctx context.Context, stdin io.Reader, stderr i
 		return nil, errors.Join(all...)
 	}
 	roots := trust.RootsFromObjects(ctx, loaded.Roots, loaded.ConfigMaps)
-	logs := trust.LogsFromObjects(ctx, withOwned(loaded, roots), loaded.Secrets)
+	logs := trust.LogsFromObjects(ctx, withOwned(loaded, roots, stderr), loaded.Secrets)
 	return compileAll(ctx, loaded.Policies, policy.Trust{Logs: logs, Roots: roots, Secrets: loaded.Secrets, KMS: keysOf(ctx, loaded.Policies)}, stderr), nil
 }
 
 // withOwned returns the logs in the files, and those that a cluster would make of
-// the trust roots there.
-func withOwned(loaded files.Resources, roots *trust.Roots) []v1alpha1.TransparencyLog {
+// the trust roots there. Of those that it would make none of, a warning says why.
+func withOwned(loaded files.Resources, roots *trust.Roots, stderr io.Writer) []v1alpha1.TransparencyLog {
 	logs := loaded.Logs
 	for i := range loaded.Roots {
 		state, _ := roots.State(&loaded.Roots[i])
-		for _, owned := range trust.OwnedLogs(&loaded.Roots[i], state) {
+		all, err := trust.OwnedLogs(&loaded.Roots[i], state)
+		if err != nil {
+			fmt.Fprintf(stderr, "warning: TrustRoot %q: %v\n", loaded.Roots[i].Name, err)
+		}
+		for _, owned := range all {
 			if !slices.ContainsFunc(logs, func(l v1alpha1.TransparencyLog) bool { return l.Name == owned.Name }) {
 				logs = append(logs, owned)
 			}

@@ -104,7 +104,7 @@ func (o *logOptions) fromFiles(ctx context.Context, stdin io.Reader, stderr io.W
 		}
 		return nil, errors.Join(all...)
 	}
-	logs := withOwned(loaded, trust.RootsFromObjects(ctx, loaded.Roots, loaded.ConfigMaps))
+	logs := withOwned(loaded, trust.RootsFromObjects(ctx, loaded.Roots, loaded.ConfigMaps), stderr)
 	return &logSource{objects: logs, logs: trust.LogsFromObjects(ctx, logs, loaded.Secrets)}, nil
 }
 

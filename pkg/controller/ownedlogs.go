@@ -23,6 +23,10 @@ import (
 	"github.com/countersign-dev/countersign/pkg/trust"
 )
 
+// errTypeChanged: the trust root says of a log whose history was seen that it is of another
+// type. The type of a log cannot change, and its history must not get lost.
+var errTypeChanged = errors.New("the trust root says that the log is of another type than before, and its history is in this object's status: delete the object if that is right")
+
 // errNotOurs: an object of that name exists that the trust root does not own.
 var errNotOurs = errors.New("a TransparencyLog of that name exists that the trust root does not own")
 
@@ -33,7 +37,11 @@ var errNotOurs = errors.New("a TransparencyLog of that name exists that the trus
 func (s *rootStatus) ownLogs(ctx context.Context, obj *v1alpha1.TrustRoot, state trust.RootState) error {
 	wanted := sets.New[string]()
 	var errs []error
-	for _, log := range trust.OwnedLogs(obj, state) {
+	owned, err := trust.OwnedLogs(obj, state)
+	if err != nil {
+		errs = append(errs, err)
+	}
+	for _, log := range owned {
 		wanted.Insert(log.Name)
 		if err := s.ownLog(ctx, obj, &log); err != nil {
 			errs = append(errs, fmt.Errorf("TransparencyLog %q: %w", log.Name, err))
@@ -73,6 +81,9 @@ func (s *rootStatus) ownLog(ctx context.Context, obj *v1alpha1.TrustRoot, wanted
 	if !metav1.IsControlledBy(&log, obj) {
 		return errNotOurs
 	}
+	if log.Spec.Type != wanted.Spec.Type {
+		return s.replaceLog(ctx, &log, wanted)
+	}
 	if slices.Equal(log.Spec.URLs, wanted.Spec.URLs) && log.Spec.Origin == wanted.Spec.Origin && log.Spec.PublicKey == wanted.Spec.PublicKey &&
 		equality.Semantic.DeepEqual(log.Spec.Validity, wanted.Spec.Validity) {
 		return nil
@@ -81,6 +92,23 @@ func (s *rootStatus) ownLog(ctx context.Context, obj *v1alpha1.TrustRoot, wanted
 	log.Spec.URLs, log.Spec.Origin, log.Spec.PublicKey = wanted.Spec.URLs, wanted.Spec.Origin, wanted.Spec.PublicKey
 	log.Spec.Validity = wanted.Spec.Validity
 	return s.client.Patch(ctx, &log, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+}
+
+// replaceLog makes a log's object anew that was of the wrong type, if nothing was ever
+// verified of it, so that nothing is lost but what the operator wrote, which is kept.
+func (s *rootStatus) replaceLog(ctx context.Context, log, wanted *v1alpha1.TransparencyLog) error {
+	if log.Status.Checkpoint != nil || len(log.Status.Shards) > 0 || log.Status.Inconsistency != nil {
+		return errTypeChanged
+	}
+	ctrl.LoggerFrom(ctx).Info("A transparency log of a trust root is of another type than was thought", "log", log.Name, "type", wanted.Spec.Type)
+	uid, version := log.UID, log.ResourceVersion
+	if err := s.client.Delete(ctx, log, client.Preconditions{UID: &uid, ResourceVersion: &version}); client.IgnoreNotFound(err) != nil {
+		return err
+	}
+	next := wanted.DeepCopy()
+	next.Spec.Default, next.Spec.PollInterval, next.Spec.MaxStaleness = log.Spec.Default, log.Spec.PollInterval, log.Spec.MaxStaleness
+	next.Spec.TLS, next.Spec.Auth, next.Spec.Witnesses = log.Spec.TLS, log.Spec.Auth, log.Spec.Witnesses
+	return client.IgnoreAlreadyExists(s.client.Create(ctx, next))
 }
 
 // tellOwning makes an Event of logs that could not be made what they should be, and

@@ -174,3 +174,44 @@ func TestALogSaysWhenItIsValid(t *testing.T) {
 	o.write(v1alpha1.TrustRootSpec{SigstoreKeys: &v1alpha1.SigstoreKeys{TLogs: []v1alpha1.TransparencyLogInstance{past, retired, future}}})
 	check()
 }
+
+// TestTheTypeOfAnOwnedLog: who says that a log is a Rekor v2 after its object was made gets
+// another one, unless something was seen of the log that would get lost.
+func TestTheTypeOfAnOwnedLog(t *testing.T) {
+	tiled := instance("tiled.test")
+	o := own(t, tiled)
+	log := o.logs()[0]
+	yes := true
+	log.Spec.Default, log.Spec.MaxStaleness = &yes, &metav1.Duration{Duration: 2 * time.Hour}
+	if err := o.client.Update(t.Context(), &log); err != nil {
+		t.Fatal(err)
+	}
+	said := tiled
+	said.Type = v1alpha1.LogTypeRekorV2
+	write := func(instance v1alpha1.TransparencyLogInstance) v1alpha1.TransparencyLog {
+		t.Helper()
+		o.write(v1alpha1.TrustRootSpec{SigstoreKeys: &v1alpha1.SigstoreKeys{TLogs: []v1alpha1.TransparencyLogInstance{instance}}})
+		logs := o.logs()
+		if len(logs) != 1 || logs[0].Name != log.Name {
+			t.Fatalf("logs are %v", logs)
+		}
+		return logs[0]
+	}
+	next := write(said)
+	if next.Spec.Type != v1alpha1.LogTypeRekorV2 || !next.Spec.IsDefault() || next.Spec.Staleness() != 2*time.Hour {
+		t.Errorf("the log is %+v; want a rekor-v2 with what the operator wrote", next.Spec)
+	}
+	for len(o.recorder.Events) > 0 {
+		<-o.recorder.Events
+	}
+	next.Status.Checkpoint = &v1alpha1.LogCheckpoint{Origin: "tiled.test", Size: 1, RootHash: strings.Repeat("0", 64), Note: "note"}
+	if err := o.client.Status().Update(t.Context(), &next); err != nil {
+		t.Fatal(err)
+	}
+	if kept := write(tiled); kept.Spec.Type != v1alpha1.LogTypeRekorV2 || kept.Status.Checkpoint == nil {
+		t.Errorf("the log is %+v, its history %v; want both kept", kept.Spec, kept.Status.Checkpoint)
+	}
+	if event := <-o.recorder.Events; !strings.HasPrefix(event, "Warning LogsNotOwned") || !strings.Contains(event, "of another type") {
+		t.Errorf("event %q", event)
+	}
+}

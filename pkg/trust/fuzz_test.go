@@ -30,7 +30,7 @@ func FuzzTrustedRoot(f *testing.F) {
 			t.Fatal("a trusted root of nothing was accepted")
 		}
 		endingsOf(trusted, fuzzEnd())
-		OwnedLogs(&v1alpha1.TrustRoot{}, RootState{Logs: trusted.RekorLogs()})
+		_, _ = OwnedLogs(&v1alpha1.TrustRoot{}, RootState{Logs: trusted.RekorLogs()})
 	})
 }
 

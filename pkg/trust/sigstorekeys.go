@@ -11,7 +11,9 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"net/url"
 	"time"
 
 	"github.com/sigstore/sigstore-go/pkg/root"
@@ -120,7 +122,8 @@ func checkSubject(want *v1alpha1.DistinguishedName, certificate *x509.Certificat
 }
 
 // ParseLogInstance parses one log. Its ID is the hash of its key (RFC 6962,
-// section 3.2), which is what Rekor v1 and certificate timestamps name it by.
+// section 3.2), which is what Rekor v1 and certificate timestamps name it by, or what
+// a Rekor v2 log is named by, in which the host name of its base URL can have a part.
 func ParseLogInstance(instance *v1alpha1.TransparencyLogInstance) (*root.TransparencyLog, error) {
 	text, err := plain(instance.PublicKey, isPEM)
 	if err != nil {
@@ -135,6 +138,15 @@ func ParseLogInstance(instance *v1alpha1.TransparencyLogInstance) (*root.Transpa
 		return nil, fmt.Errorf("publicKey: %w: %w", ErrKeyInvalid, err)
 	}
 	id := sha256.Sum256(spki)
+	if instance.Type == v1alpha1.LogTypeRekorV2 {
+		base, err := url.Parse(instance.BaseURL)
+		if err != nil {
+			return nil, errors.New("baseURL: it is not a URL") // not quoted: it may hold a password
+		}
+		if id, err = logID(instance.Type, base.Hostname(), key); err != nil {
+			return nil, err
+		}
+	}
 	start, end := bounds(instance.Validity)
 	return &root.TransparencyLog{
 		BaseURL: instance.BaseURL, ID: id[:], HashFunc: crypto.SHA256, PublicKey: key, SignatureHashFunc: signatureHash(key),

@@ -12,6 +12,7 @@ import (
 	"encoding/hex"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -119,22 +120,39 @@ func TestTypesOfOwnedLogs(t *testing.T) {
 		}
 		return id
 	}
+	is := func(base string, logType v1alpha1.LogType) []v1alpha1.TransparencyLogType {
+		return []v1alpha1.TransparencyLogType{{BaseURL: base, Type: logType}}
+	}
 	for name, tc := range map[string]struct {
-		key  crypto.PublicKey
-		id   []byte
-		want v1alpha1.LogType // none when there is no object
+		key      crypto.PublicKey
+		id       []byte
+		declared []v1alpha1.TransparencyLogType
+		want     v1alpha1.LogType // none when there is no object
+		err      string
 	}{
-		"ECDSA, which can be either":           {ecdsaKey.Public(), v1(ecdsaKey.Public()), v1alpha1.LogTypeRekorV1},
-		"Ed25519, named by its key":            {edwards, v1(edwards), v1alpha1.LogTypeRekorV1},
-		"Ed25519, named by its name and key":   {edwards, v2(host), v1alpha1.LogTypeRekorV2},
-		"Ed25519, named by another name's key": {edwards, v2("other.test"), ""},
-		"named by four bytes":                  {edwards, v2(host)[:4], ""},
+		"ECDSA, which can be either":                  {ecdsaKey.Public(), v1(ecdsaKey.Public()), nil, v1alpha1.LogTypeRekorV1, ""},
+		"ECDSA, declared to be Rekor v2":              {ecdsaKey.Public(), v1(ecdsaKey.Public()), is("https://"+host, v1alpha1.LogTypeRekorV2), v1alpha1.LogTypeRekorV2, ""},
+		"ECDSA, declared to be Rekor v1":              {ecdsaKey.Public(), v1(ecdsaKey.Public()), is("https://"+host, v1alpha1.LogTypeRekorV1), v1alpha1.LogTypeRekorV1, ""},
+		"ECDSA, and another log is declared":          {ecdsaKey.Public(), v1(ecdsaKey.Public()), is("https://other.test", v1alpha1.LogTypeRekorV2), v1alpha1.LogTypeRekorV1, "logTypes[0]: the trust root holds no log"},
+		"ECDSA, and the URL is nearly the log's":      {ecdsaKey.Public(), v1(ecdsaKey.Public()), is("https://"+host+"/", v1alpha1.LogTypeRekorV2), v1alpha1.LogTypeRekorV1, "logTypes[0]: the trust root holds no log"},
+		"Ed25519, named by its key":                   {edwards, v1(edwards), nil, v1alpha1.LogTypeRekorV1, ""},
+		"Ed25519, named by its name and key":          {edwards, v2(host), nil, v1alpha1.LogTypeRekorV2, ""},
+		"Ed25519, declared to be what its ID says":    {edwards, v2(host), is("https://"+host, v1alpha1.LogTypeRekorV2), v1alpha1.LogTypeRekorV2, ""},
+		"Ed25519, declared against its ID as v1":      {edwards, v2(host), is("https://"+host, v1alpha1.LogTypeRekorV1), "", "not that of a log of type rekor-v1"},
+		"Ed25519, declared against its ID as v2":      {edwards, v1(edwards), is("https://"+host, v1alpha1.LogTypeRekorV2), "", "not that of a log of type rekor-v2"},
+		"ECDSA, declared to be what there is not yet": {ecdsaKey.Public(), v1(ecdsaKey.Public()), is("https://"+host, "rekor-v3"), "", "not that of a log of type rekor-v3"},
+		"Ed25519, named by another name's key":        {edwards, v2("other.test"), nil, "", "neither the hash of its key"},
+		"named by four bytes":                         {edwards, v2(host)[:4], nil, "", "neither the hash of its key"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			state := RootState{Logs: map[string]*root.TransparencyLog{
 				hex.EncodeToString(tc.id): {BaseURL: "https://" + host, ID: tc.id, PublicKey: tc.key},
 			}}
-			owned := OwnedLogs(&v1alpha1.TrustRoot{ObjectMeta: metav1.ObjectMeta{Name: "corp"}}, state)
+			obj := &v1alpha1.TrustRoot{ObjectMeta: metav1.ObjectMeta{Name: "corp"}, Spec: v1alpha1.TrustRootSpec{LogTypes: tc.declared}}
+			owned, err := OwnedLogs(obj, state)
+			if (err == nil) != (tc.err == "") || err != nil && !strings.Contains(err.Error(), tc.err) {
+				t.Errorf("err = %v; want %q", err, tc.err)
+			}
 			if tc.want == "" {
 				if len(owned) != 0 {
 					t.Errorf("owns %v", owned)
@@ -156,6 +174,62 @@ func TestTypesOfOwnedLogs(t *testing.T) {
 			}
 			if err := memoryLogs(nil).Set(t.Context(), &owned[0]); err != nil {
 				t.Errorf("the log cannot be used: %v", err)
+			}
+		})
+	}
+}
+
+// TestTypesOfNamedLogs: where a trust root names its logs one by one, each says its type,
+// and has the ID that logs of that type have.
+func TestTypesOfNamedLogs(t *testing.T) {
+	const host = "log2026-1.rekor.test"
+	ecdsaKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	edwards := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)).Public()
+	for name, tc := range map[string]struct {
+		key  crypto.PublicKey
+		said v1alpha1.LogType
+		want v1alpha1.LogType
+	}{
+		"ECDSA that says nothing":       {ecdsaKey.Public(), "", v1alpha1.LogTypeRekorV1},
+		"ECDSA that says Rekor v1":      {ecdsaKey.Public(), v1alpha1.LogTypeRekorV1, v1alpha1.LogTypeRekorV1},
+		"ECDSA that says Rekor v2":      {ecdsaKey.Public(), v1alpha1.LogTypeRekorV2, v1alpha1.LogTypeRekorV2},
+		"Ed25519 that says nothing":     {edwards, "", v1alpha1.LogTypeRekorV1},
+		"Ed25519 that says Rekor v2":    {edwards, v1alpha1.LogTypeRekorV2, v1alpha1.LogTypeRekorV2},
+		"Ed25519 that says Rekor v1":    {edwards, v1alpha1.LogTypeRekorV1, v1alpha1.LogTypeRekorV1},
+		"ECDSA that says what is not v": {ecdsaKey.Public(), "rekor-v3", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			keys := &v1alpha1.SigstoreKeys{TLogs: []v1alpha1.TransparencyLogInstance{
+				{BaseURL: "https://" + host, PublicKey: string(publicPEM(t, tc.key)), Type: tc.said},
+			}}
+			parsed, err := ParseSigstoreKeys(keys)
+			if err != nil {
+				t.Fatal(err)
+			}
+			obj := &v1alpha1.TrustRoot{ObjectMeta: metav1.ObjectMeta{Name: "corp"}, Spec: v1alpha1.TrustRootSpec{SigstoreKeys: keys}}
+			owned, err := OwnedLogs(obj, RootState{Logs: parsed.RekorLogs()})
+			if tc.want == "" {
+				if err == nil || len(owned) != 0 {
+					t.Errorf("owns %v, %v", owned, err)
+				}
+				return
+			}
+			if err != nil || len(owned) != 1 || owned[0].Spec.Type != tc.want {
+				t.Fatalf("owns %v, %v; want one of type %s", owned, err, tc.want)
+			}
+			prover := memoryLogs(nil)
+			if err := prover.Set(t.Context(), &owned[0]); err != nil {
+				t.Fatal(err)
+			}
+			log, err := prover.Prover(owned[0].Name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if id := log.Log().ID(); parsed.RekorLogs()[hex.EncodeToString(id[:])] == nil {
+				t.Errorf("the log has ID %x, and the trust root another one", id)
 			}
 		})
 	}

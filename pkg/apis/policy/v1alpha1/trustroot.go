@@ -44,6 +44,7 @@ type TrustRoot struct {
 // TrustRootSpec is what the cluster's owner writes.
 // +kubebuilder:validation:MinProperties=1
 // +kubebuilder:validation:XValidation:rule="[has(self.sigstoreKeys), has(self.remote), has(self.repository), has(self.trustedRoot)].filter(x, x).size() == 1",message="exactly one of sigstoreKeys, remote, repository, trustedRoot must be set"
+// +kubebuilder:validation:XValidation:rule="!has(self.logTypes) || !has(self.sigstoreKeys)",fieldPath=".logTypes",message="with sigstoreKeys the type stands in each of tLogs"
 // +kubebuilder:pruning:PreserveUnknownFields
 type TrustRootSpec struct {
 	// sigstoreKeys lists certificates and keys one by one.
@@ -64,6 +65,18 @@ type TrustRootSpec struct {
 	// create` writes it.
 	// +optional
 	TrustedRoot *TrustedRootText `json:"trustedRoot,omitempty"`
+
+	// logTypes says which of the transparency logs in a trusted_root.json, from
+	// wherever it comes, are Rekor v2: the file does not say it, and an ID tells
+	// it only where the key is no ECDSA key. A log that is not named here is what
+	// its ID says, and with an ECDSA key rekor-v1. It defaults to none. With
+	// sigstoreKeys the type stands in each of tLogs.
+	// +optional
+	// +listType=map
+	// +listMapKey=baseURL
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	LogTypes []TransparencyLogType `json:"logTypes,omitempty"`
 }
 
 // RemoteRepository is a TUF repository and the root that one begins to trust it

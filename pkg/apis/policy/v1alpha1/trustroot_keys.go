@@ -7,6 +7,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // SigstoreKeys lists the certificates and keys of one sigstore instance.
 // +kubebuilder:validation:MinProperties=1
+// +kubebuilder:validation:XValidation:rule="!has(self.ctLogs) || self.ctLogs.all(l, !has(l.type))",fieldPath=".ctLogs",message="a certificate transparency log has no type"
 // +kubebuilder:pruning:PreserveUnknownFields
 type SigstoreKeys struct {
 	// certificateAuthorities issue the certificates that signatures are made
@@ -32,11 +33,12 @@ type SigstoreKeys struct {
 	// +kubebuilder:validation:MaxItems=16
 	TimestampAuthorities []CertificateAuthority `json:"timestampAuthorities,omitempty"` //nolint:kubeapilinter // What RFC 3161 and sigstore's API call it.
 
-	// tLogs are the transparency logs that signatures are in (Rekor v1). As with
-	// the logs of the other forms, each appears, for as long as it is valid, as a
+	// tLogs are the transparency logs that signatures are in. As with
+	// the logs of the other forms, each appears as a
 	// TransparencyLog object that this object owns: its name is this object's, a
-	// hyphen, and the first 8 hexadecimal digits of the log's ID, the SHA-256 of
-	// its key. It defaults to none.
+	// hyphen, and the first 8 hexadecimal digits of the log's ID, which is the
+	// SHA-256 of its key unless it is a Rekor v2 with an Ed25519 or RSA key. It
+	// defaults to none.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
@@ -120,6 +122,25 @@ type TransparencyLogInstance struct {
 	// validity is when the log may be relied upon. It defaults to always.
 	// +optional
 	Validity *Validity `json:"validity,omitempty"`
+
+	// type is the protocol that a transparency log speaks: rekor-v1 or rekor-v2.
+	// It defaults to rekor-v1. A certificate transparency log has none.
+	// +optional
+	Type LogType `json:"type,omitempty"`
+}
+
+// TransparencyLogType says which protocol one log of a trust root speaks.
+// +kubebuilder:pruning:PreserveUnknownFields
+type TransparencyLogType struct {
+	// baseURL is that of the log, as the trust root has it.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	BaseURL string `json:"baseURL,omitempty"`
+
+	// type is the protocol that the log speaks.
+	// +required
+	Type LogType `json:"type,omitempty"`
 }
 
 // Validity is a span of time.

@@ -55,10 +55,12 @@ func TestBoundsAreThoseOfTheSchema(t *testing.T) {
 		"kms":           *key.Properties["kms"].MaxLength,
 		"urls":          *log.Properties["urls"].MaxItems,
 		"readURLs":      *log.Properties["readURLs"].MaxItems,
+		"logTypes":      *specSchema(t, "trustroots").Properties["logTypes"].MaxItems,
 	}
 	want := map[string]int64{
 		"images": maxPatterns, "glob": maxGlob, "excludeImages": maxPatterns, "authorities": maxAuthorities,
 		"logRefs": maxLogRefs, "message": maxMessage, "kms": kms.MaxURI, "urls": maxURLs, "readURLs": maxReadURLs,
+		"logTypes": maxLogTypes,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("bounds (-here +schema):\n%s", diff)

@@ -22,6 +22,7 @@ const (
 	maxRootAuthorities = 16
 	maxRootLogs        = 16
 	maxURI             = 2048
+	maxLogTypes        = 64
 	minRefreshInterval = time.Second
 	maxRefreshInterval = 24 * time.Hour
 )
@@ -33,16 +34,43 @@ func TrustRoot(obj *v1alpha1.TrustRoot) field.ErrorList {
 	if count(spec.SigstoreKeys != nil, spec.Remote != nil, spec.Repository != nil, spec.TrustedRoot != nil) != 1 {
 		return field.ErrorList{field.Forbidden(path, "exactly one of sigstoreKeys, remote, repository, trustedRoot must be set")}
 	}
+	errs := logTypes(path.Child("logTypes"), spec)
 	switch {
 	case spec.SigstoreKeys != nil:
-		return sigstoreKeys(path.Child("sigstoreKeys"), spec.SigstoreKeys)
+		return append(errs, sigstoreKeys(path.Child("sigstoreKeys"), spec.SigstoreKeys)...)
 	case spec.Remote != nil:
-		return remote(path.Child("remote"), spec.Remote)
+		return append(errs, remote(path.Child("remote"), spec.Remote)...)
 	case spec.Repository != nil:
-		return repository(path.Child("repository"), spec.Repository)
+		return append(errs, repository(path.Child("repository"), spec.Repository)...)
 	default:
-		return trustedRoot(path.Child("trustedRoot"), spec.TrustedRoot)
+		return append(errs, trustedRoot(path.Child("trustedRoot"), spec.TrustedRoot)...)
 	}
+}
+
+// logTypes checks what is said of logs that the object does not hold itself. Whether there
+// are such logs is known only when the trust root has been read.
+func logTypes(path *field.Path, spec *v1alpha1.TrustRootSpec) field.ErrorList {
+	if len(spec.LogTypes) == 0 {
+		return nil
+	}
+	if spec.SigstoreKeys != nil {
+		return field.ErrorList{field.Forbidden(path, "with sigstoreKeys the type stands in each of tLogs")}
+	}
+	var errs field.ErrorList
+	if len(spec.LogTypes) > maxLogTypes {
+		errs = append(errs, field.TooMany(path, len(spec.LogTypes), maxLogTypes))
+	}
+	seen := map[string]bool{}
+	for i, declared := range spec.LogTypes {
+		path := path.Index(i)
+		errs = append(errs, required(path.Child("baseURL"), declared.BaseURL, maxURI)...)
+		errs = append(errs, oneOf(path.Child("type"), declared.Type, v1alpha1.LogTypeRekorV1, v1alpha1.LogTypeRekorV2)...)
+		if seen[declared.BaseURL] {
+			errs = append(errs, field.Duplicate(path.Child("baseURL"), field.OmitValueType{}))
+		}
+		seen[declared.BaseURL] = true
+	}
+	return errs
 }
 
 func sigstoreKeys(path *field.Path, keys *v1alpha1.SigstoreKeys) field.ErrorList {
@@ -59,6 +87,11 @@ func sigstoreKeys(path *field.Path, keys *v1alpha1.SigstoreKeys) field.ErrorList
 		return err
 	})...)
 	errs = append(errs, rootLogs(path.Child("ctLogs"), keys.CTLogs)...)
+	for i := range keys.CTLogs {
+		if keys.CTLogs[i].Type != "" {
+			errs = append(errs, field.Forbidden(path.Child("ctLogs").Index(i).Child("type"), "a certificate transparency log has no type"))
+		}
+	}
 	errs = append(errs, rootLogs(path.Child("tLogs"), keys.TLogs)...)
 	if len(errs) > 0 {
 		return errs
@@ -95,6 +128,9 @@ func rootLogs(path *field.Path, logs []v1alpha1.TransparencyLogInstance) field.E
 		path := path.Index(i)
 		errs = append(errs, oneOf(path.Child("hashAlgorithm"), logs[i].HashAlgorithm, "sha-256", "sha256")...)
 		errs = append(errs, validity(path.Child("validity"), logs[i].Validity)...)
+		if logs[i].Type != "" {
+			errs = append(errs, oneOf(path.Child("type"), logs[i].Type, v1alpha1.LogTypeRekorV1, v1alpha1.LogTypeRekorV2)...)
+		}
 		if problem := urlProblem(logs[i].BaseURL); problem != "" {
 			errs = append(errs, field.Invalid(path.Child("baseURL"), field.OmitValueType{}, problem))
 		}

@@ -4,6 +4,7 @@
 package validation
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -45,6 +46,18 @@ func TestTrustRoot(t *testing.T) {
 		edit(repository)
 		return spec{Repository: repository}
 	}
+	types := func(bases ...string) (all []v1alpha1.TransparencyLogType) {
+		for _, base := range bases {
+			all = append(all, v1alpha1.TransparencyLogType{BaseURL: base, Type: v1alpha1.LogTypeRekorV2})
+		}
+		return all
+	}
+	many := func(n int) (bases []string) {
+		for i := range n {
+			bases = append(bases, fmt.Sprintf("https://%d.test", i))
+		}
+		return bases
+	}
 	later, sooner := metav1.NewTime(time.Unix(2, 0)), metav1.NewTime(time.Unix(1, 0))
 	for name, tc := range map[string]struct {
 		spec spec
@@ -77,16 +90,25 @@ func TestTrustRoot(t *testing.T) {
 				}
 			}), []string{"spec.sigstoreKeys.certificateAuthorities"},
 		},
-		"a mirror that is no URL":      {mirror(func(r *v1alpha1.RemoteRepository) { r.Mirror = "tuf.test" }), []string{"spec.remote.mirror"}},
-		"a mirror with a password":     {mirror(func(r *v1alpha1.RemoteRepository) { r.Mirror = "https://me:s3cret@tuf.test" }), []string{"spec.remote.mirror"}},
-		"a mirror without a root":      {mirror(func(r *v1alpha1.RemoteRepository) { r.Root = "{}" }), []string{"spec.remote.root"}},
-		"a mirror without a pause":     {mirror(func(r *v1alpha1.RemoteRepository) { r.RefreshInterval = &metav1.Duration{Duration: 1} }), []string{"spec.remote.refreshInterval"}},
-		"targets outside":              {mirror(func(r *v1alpha1.RemoteRepository) { r.Targets = "../a" }), []string{"spec.remote.targets"}},
-		"a target outside":             {mirror(func(r *v1alpha1.RemoteRepository) { r.TrustedRootTarget = "/etc/passwd" }), []string{"spec.remote.trustedRootTarget"}},
-		"a repository that is none":    {embedded(func(r *v1alpha1.EmbeddedRepository) { r.MirrorFS = []byte("x") }), []string{"spec.repository.mirrorFS"}},
-		"a repository without a root":  {embedded(func(r *v1alpha1.EmbeddedRepository) { r.Root = private }), []string{"spec.repository.root"}},
-		"neither data nor a ConfigMap": {spec{TrustedRoot: &v1alpha1.TrustedRootText{}}, []string{"spec.trustedRoot"}},
-		"a trusted root of nothing":    {spec{TrustedRoot: &v1alpha1.TrustedRootText{Data: "{}"}}, []string{"spec.trustedRoot.data"}},
+		"a mirror that is no URL":              {mirror(func(r *v1alpha1.RemoteRepository) { r.Mirror = "tuf.test" }), []string{"spec.remote.mirror"}},
+		"a mirror with a password":             {mirror(func(r *v1alpha1.RemoteRepository) { r.Mirror = "https://me:s3cret@tuf.test" }), []string{"spec.remote.mirror"}},
+		"a mirror without a root":              {mirror(func(r *v1alpha1.RemoteRepository) { r.Root = "{}" }), []string{"spec.remote.root"}},
+		"a mirror without a pause":             {mirror(func(r *v1alpha1.RemoteRepository) { r.RefreshInterval = &metav1.Duration{Duration: 1} }), []string{"spec.remote.refreshInterval"}},
+		"targets outside":                      {mirror(func(r *v1alpha1.RemoteRepository) { r.Targets = "../a" }), []string{"spec.remote.targets"}},
+		"a target outside":                     {mirror(func(r *v1alpha1.RemoteRepository) { r.TrustedRootTarget = "/etc/passwd" }), []string{"spec.remote.trustedRootTarget"}},
+		"a repository that is none":            {embedded(func(r *v1alpha1.EmbeddedRepository) { r.MirrorFS = []byte("x") }), []string{"spec.repository.mirrorFS"}},
+		"a repository without a root":          {embedded(func(r *v1alpha1.EmbeddedRepository) { r.Root = private }), []string{"spec.repository.root"}},
+		"neither data nor a ConfigMap":         {spec{TrustedRoot: &v1alpha1.TrustedRootText{}}, []string{"spec.trustedRoot"}},
+		"a trusted root of nothing":            {spec{TrustedRoot: &v1alpha1.TrustedRootText{Data: "{}"}}, []string{"spec.trustedRoot.data"}},
+		"a log of Rekor v2":                    {with(func(k *v1alpha1.SigstoreKeys) { k.TLogs[0].Type = v1alpha1.LogTypeRekorV2 }), nil},
+		"a log of a type that there is not":    {with(func(k *v1alpha1.SigstoreKeys) { k.TLogs[0].Type = "rekor-v3" }), []string{"spec.sigstoreKeys.tLogs[0].type"}},
+		"a CT log with a type":                 {with(func(k *v1alpha1.SigstoreKeys) { k.CTLogs[0].Type = v1alpha1.LogTypeRekorV1 }), []string{"spec.sigstoreKeys.ctLogs[0].type"}},
+		"types of a trusted root's logs":       {spec{Remote: mirror(func(*v1alpha1.RemoteRepository) {}).Remote, LogTypes: types("https://a.test", "https://b.test")}, nil},
+		"types beside keys":                    {spec{SigstoreKeys: goodKeys(), LogTypes: types("https://rekor.test")}, []string{"spec.logTypes"}},
+		"a type of no log":                     {spec{Remote: mirror(func(*v1alpha1.RemoteRepository) {}).Remote, LogTypes: types("")}, []string{"spec.logTypes[0].baseURL"}},
+		"two types of one log":                 {spec{Remote: mirror(func(*v1alpha1.RemoteRepository) {}).Remote, LogTypes: types("https://a.test", "https://a.test")}, []string{"spec.logTypes[1].baseURL"}},
+		"a type that there is not":             {spec{Remote: mirror(func(*v1alpha1.RemoteRepository) {}).Remote, LogTypes: []v1alpha1.TransparencyLogType{{BaseURL: "https://a.test", Type: "ct"}}}, []string{"spec.logTypes[0].type"}},
+		"more types than a root can have logs": {spec{Remote: mirror(func(*v1alpha1.RemoteRepository) {}).Remote, LogTypes: types(many(maxLogTypes + 1)...)}, []string{"spec.logTypes"}},
 		"a ConfigMap's name and key": {
 			spec{TrustedRoot: &v1alpha1.TrustedRootText{ConfigMapRef: &v1alpha1.ConfigMapKeyReference{Name: "../a", Key: "a/b"}}},
 			[]string{"spec.trustedRoot.configMapRef.name", "spec.trustedRoot.configMapRef.key"},
