@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -34,7 +35,7 @@ func pushSecurely(t *testing.T, registry *stack.SecureRegistry) stack.Image {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := remote.Write(ref, content, remote.WithContext(t.Context()), remote.WithTransport(registry.Transport)); err != nil {
+	if err := remote.Write(ref, content, remote.WithContext(t.Context()), remote.WithTransport(registry.Transport), remote.WithAuth(authn.FromConfig(authn.AuthConfig{Username: registry.Login.User, Password: registry.Login.Password}))); err != nil {
 		t.Fatal(err)
 	}
 	return image

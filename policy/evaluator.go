@@ -32,6 +32,9 @@ type Options struct {
 	Policies *Set
 	// Registry finds digests and signatures. Required.
 	Registry Registry
+	// Tenants open registries with the credentials that an object names. It defaults
+	// to Registry for all.
+	Tenants Tenants
 	// Metrics counts verdicts. It defaults to metrics that nobody reads.
 	Metrics *Metrics
 	// Lenient is told of each acceptance that rests on a Leniency. It defaults to
@@ -46,10 +49,12 @@ type Options struct {
 
 // Evaluator decides about images under the policies in force. It keeps nothing
 // between evaluations, and is safe for concurrent use; callers who ask about the
-// same image under the same policies at the same time share one evaluation.
+// same image under the same policies at the same time, with credentials that open the
+// same, share one evaluation.
 type Evaluator struct {
 	policies    *Set
 	registry    Registry
+	tenants     Tenants
 	metrics     *Metrics
 	lenient     func(PolicyResult)
 	log         logr.Logger
@@ -71,7 +76,7 @@ func NewEvaluator(o Options) *Evaluator {
 	if o.Concurrency <= 0 {
 		o.Concurrency = defaultConcurrency
 	}
-	return &Evaluator{policies: o.Policies, registry: o.Registry, metrics: o.Metrics, lenient: o.Lenient, log: o.Log, concurrency: o.Concurrency, parse: image.Parse}
+	return &Evaluator{policies: o.Policies, registry: o.Registry, tenants: o.Tenants, metrics: o.Metrics, lenient: o.Lenient, log: o.Log, concurrency: o.Concurrency, parse: image.Parse}
 }
 
 // Evaluate decides about one image reference, as an object writes it, that comes from
@@ -108,9 +113,11 @@ func (e *Evaluator) Evaluate(ctx context.Context, origin Origin, written string)
 	if len(covering.policies) == 0 || ctx.Err() != nil {
 		return undecided.closed(late())
 	}
-	reached, err := e.evaluations.do(ctx, question{policies, covering.key, written}, maxEvaluation, func(ctx context.Context, publish func(judgement)) judgement {
+	access := e.open(ctx, origin, ref, covering.policies)
+	asked := question{policies, covering.key, written, access.tenant, access.scope}
+	reached, err := e.evaluations.do(ctx, asked, maxEvaluation, func(ctx context.Context, publish func(judgement)) judgement {
 		publish(undecided)
-		return e.judge(ctx, ref, undecided, publish)
+		return e.judge(ctx, access, ref, undecided, publish)
 	})
 	if err != nil && reached.decision.Image == "" {
 		reached = undecided // it ended before the evaluation began
@@ -161,7 +168,7 @@ func (s *snapshot) refusing(written string, origin Origin, verdict verify.Verdic
 // image is resolved when the first policy needs it. It runs apart from its
 // callers and recovers: a panic is a bug of ours, brought about by bytes that
 // somebody else chose, and must end in a refusal.
-func (e *Evaluator) judge(ctx context.Context, ref image.Reference, j judgement, publish func(judgement)) (reached judgement) {
+func (e *Evaluator) judge(ctx context.Context, via access, ref image.Reference, j judgement, publish func(judgement)) (reached judgement) {
 	start := time.Now()
 	reached = j
 	defer func() {
@@ -172,11 +179,11 @@ func (e *Evaluator) judge(ctx context.Context, ref image.Reference, j judgement,
 		}
 	}()
 
-	s := e.subject(ref, ref, ref.Digest(), nil)
+	s := via.subject(ref, ref, ref.Digest(), nil)
 	for len(reached.open) > 0 && ctx.Err() == nil {
 		p := reached.open[0]
 		if !s.resolved && p.needsDigest(ref) {
-			s = e.resolve(ctx, ref)
+			s = via.resolve(ctx, ref)
 			reached.decision.Digest = s.evidence.digest
 		}
 		results := s.under(ctx, p)

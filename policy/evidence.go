@@ -39,9 +39,10 @@ type Registry interface {
 // authority first looks there, at most once for all authorities and policies. It
 // is used by one goroutine.
 type evidence struct {
-	registry Registry
-	ref      image.Reference
-	digest   string
+	access
+
+	ref    image.Reference
+	digest string
 	// failure is set when nothing can be asked: the verdict of whoever would.
 	failure verify.Verdict
 

@@ -23,8 +23,9 @@ type memory struct {
 	images *lru.Cache[remembered, acceptance]
 }
 
-// remembered is what was verified: a digest, in the repository that an object names.
-type remembered struct{ repository, digest string }
+// remembered is what was verified: a digest, in the repository that an object names,
+// with the credentials of a scope: whoever has others was never shown the image.
+type remembered struct{ repository, digest, scope string }
 
 // acceptance is a verdict that lacked nothing.
 type acceptance struct {
@@ -45,7 +46,7 @@ func (m *memory) remember(ev *evidence, result PolicyResult) {
 	if m == nil || ev.digest == "" {
 		return
 	}
-	m.images.Add(remembered{ev.ref.Repository(), ev.digest}, acceptance{
+	m.images.Add(remembered{ev.ref.Repository(), ev.digest, ev.scope}, acceptance{
 		at: time.Now(), verdict: result.Verdict, authorities: slices.Clone(result.Authorities),
 	})
 }
@@ -54,7 +55,7 @@ func (m *memory) recall(ev *evidence) (acceptance, bool) {
 	if m == nil || ev.digest == "" {
 		return acceptance{}, false
 	}
-	return m.images.Get(remembered{ev.ref.Repository(), ev.digest})
+	return m.images.Get(remembered{ev.ref.Repository(), ev.digest, ev.scope})
 }
 
 // inherit makes p go on with what before remembers, if it would have come to the same

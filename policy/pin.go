@@ -36,8 +36,10 @@ func (e *Evaluator) Pin(ctx context.Context, origin Origin, written string) (ref
 	if !slices.ContainsFunc(covering.policies, func(p *Policy) bool { return p.needsDigest(ref) }) {
 		return written, nil
 	}
-	resolved, err := e.pins.do(ctx, question{policies, covering.key, written}, maxEvaluation, func(ctx context.Context, _ func(pin)) pin {
-		return e.pin(ctx, ref)
+	access := e.open(ctx, origin, ref, covering.policies)
+	asked := question{policies, covering.key, written, access.tenant, access.scope}
+	resolved, err := e.pins.do(ctx, asked, maxEvaluation, func(ctx context.Context, _ func(pin)) pin {
+		return e.pin(ctx, access, ref)
 	})
 	if err != nil {
 		return "", err
@@ -45,14 +47,14 @@ func (e *Evaluator) Pin(ctx context.Context, origin Origin, written string) (ref
 	return resolved.reference, resolved.err
 }
 
-func (e *Evaluator) pin(ctx context.Context, ref image.Reference) (resolved pin) {
+func (e *Evaluator) pin(ctx context.Context, via access, ref image.Reference) (resolved pin) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			e.recovered(cause, "Resolving panicked", ref.String())
 			resolved = pin{err: fmt.Errorf("resolving %q failed inside countersign", ref.String())}
 		}
 	}()
-	digest, err := e.registry.Resolve(ctx, ref)
+	digest, err := via.registry.Resolve(ctx, ref)
 	if err != nil {
 		return pin{err: err}
 	}

@@ -23,21 +23,21 @@ type subject struct {
 }
 
 // subject returns an image with its digest as far as it is known.
-func (e *Evaluator) subject(written, named image.Reference, digest string, failure verify.Verdict) subject {
-	ev := &evidence{registry: e.registry, ref: written, digest: digest, failure: failure}
+func (a access) subject(written, named image.Reference, digest string, failure verify.Verdict) subject {
+	ev := &evidence{access: a, ref: written, digest: digest, failure: failure}
 	return subject{written: written, named: named, failure: failure, evidence: ev}
 }
 
 // resolve returns the subject with its digest, or with the verdict that the
 // failure to find it means.
-func (e *Evaluator) resolve(ctx context.Context, ref image.Reference) (s subject) {
-	digest, err := e.registry.Resolve(ctx, ref)
+func (a access) resolve(ctx context.Context, ref image.Reference) (s subject) {
+	digest, err := a.registry.Resolve(ctx, ref)
 	if err != nil {
-		s = e.subject(ref, ref, "", failureVerdict(err))
+		s = a.subject(ref, ref, "", failureVerdict(err))
 	} else if named, err := image.Parse(ref.Pinned(digest)); err != nil || named.Digest() != digest {
-		s = e.subject(ref, ref, "", verify.Rejected{Reason: verify.ImageNotFound, Detail: "the registry answered with something that is no digest: " + printable(digest, maxDetail)})
+		s = a.subject(ref, ref, "", verify.Rejected{Reason: verify.ImageNotFound, Detail: "the registry answered with something that is no digest: " + printable(digest, maxDetail)})
 	} else {
-		s = e.subject(ref, named, digest, nil)
+		s = a.subject(ref, named, digest, nil)
 	}
 	s.resolved = true
 	return s

@@ -73,7 +73,7 @@ func (h *Images) decide(ctx context.Context, req admission.Request, occurrences 
 	for _, o := range occurrences {
 		images = append(images, o.Image)
 	}
-	decisions := h.Decider.EvaluateAll(ctx, originOf(req), images)
+	decisions := h.Decider.EvaluateAll(ctx, originOf(h.Extractor, req), images)
 	for _, o := range occurrences {
 		d, ok := decisions[o.Image]
 		if !ok || d.Image != o.Image {

@@ -18,15 +18,25 @@ import (
 type Extractor interface {
 	// Extract returns every image that an object of kind gvk, as JSON, brings in.
 	Extract(gvk schema.GroupVersionKind, raw []byte) ([]image.Occurrence, error)
+	// PullNames returns who has credentials for them.
+	PullNames(gvk schema.GroupVersionKind, raw []byte) (image.PullNames, error)
 }
 
 // originOf returns where the images of a request come from. Both webhooks ask it, so that
 // what is pinned and what is judged are under the same policies.
-func originOf(req admission.Request) policy.Origin {
+//
+// What cannot be read names no credentials: that fails where they are needed.
+func originOf(x Extractor, req admission.Request) policy.Origin {
+	pull, _ := x.PullNames(kindOf(req), req.Object.Raw)
 	return policy.Origin{
+		Pull:      pull,
 		Namespace: req.Namespace,
 		Resource:  schema.GroupVersionResource{Group: req.Resource.Group, Version: req.Resource.Version, Resource: req.Resource.Resource},
 	}
+}
+
+func kindOf(req admission.Request) schema.GroupVersionKind {
+	return schema.GroupVersionKind{Group: req.Kind.Group, Version: req.Kind.Version, Kind: req.Kind.Kind}
 }
 
 // incoming returns the images that a request brings in: all of a new object, and
@@ -40,7 +50,7 @@ func incoming(x Extractor, req admission.Request) ([]image.Occurrence, error) {
 	default:
 		return nil, fmt.Errorf("operation %.40q is not one of an admission request", req.Operation)
 	}
-	gvk := schema.GroupVersionKind{Group: req.Kind.Group, Version: req.Kind.Version, Kind: req.Kind.Kind}
+	gvk := kindOf(req)
 	occurrences, err := x.Extract(gvk, req.Object.Raw)
 	if err != nil {
 		return nil, fmt.Errorf("reading the images of the %s: %w", gvk.Kind, err)

@@ -34,14 +34,14 @@ func (a *askedFrom) Pin(ctx context.Context, origin policy.Origin, image string)
 }
 
 // TestBothWebhooksAskFromTheSameOrigin: the namespace is that of the request, whatever the
-// object says of itself.
+// object says of itself; the pull secrets are what it says.
 func TestBothWebhooksAskFromTheSameOrigin(t *testing.T) {
-	request := create("", "Pod", `{"metadata":{"namespace":"evil","labels":{"app":"shop"}},"spec":{"containers":[{"name":"c","image":"`+goodTag+`"}]}}`)
+	request := create("", "Pod", `{"metadata":{"namespace":"evil","labels":{"app":"shop"}},"spec":{"imagePullSecrets":[{"name":"pull"}],"containers":[{"name":"c","image":"`+goodTag+`"}]}}`)
 	request.Namespace, request.Resource = "shop", metav1.GroupVersionResource{Version: "v1", Resource: "pods"}
 	asked := &askedFrom{deciderFunc: verdicts(enforce)}
 	send(t, &Pods{Extractor: image.NewExtractor(), Pinner: asked, Metrics: NewMetrics(nil), Log: logr.Discard()}, request)
 	send(t, newImages(asked), request)
-	want := policy.Origin{Namespace: "shop", Resource: schema.GroupVersionResource{Version: "v1", Resource: "pods"}}
+	want := policy.Origin{Namespace: "shop", Pull: image.PullNames{Secrets: []string{"pull"}}, Resource: schema.GroupVersionResource{Version: "v1", Resource: "pods"}}
 	if diff := cmp.Diff([]policy.Origin{want, want}, asked.origins); diff != "" {
 		t.Errorf("origins (-want +got):\n%s", diff)
 	}

@@ -57,7 +57,7 @@ func (h *Pods) Handle(ctx context.Context, req admission.Request) admission.Resp
 		// Pinning anything else would change what its owner keeps in git.
 		occurrences = nil
 	}
-	patches := h.patches(ctx, originOf(req), occurrences, log)
+	patches := h.patches(ctx, originOf(h.Extractor, req), occurrences, log)
 	h.Metrics.observe("pods", req.Operation, decisionAllow, start)
 	log.V(1).Info("Pinned", "images", len(occurrences), "patched", len(patches), "duration", time.Since(start).String())
 	return admission.Patched("", patches...)

@@ -47,6 +47,7 @@ type serveOptions struct {
 	noMatch    string
 	pinDigests bool
 	registries registryOptions
+	secrets    pullSecretOptions
 	extractors string
 
 	kmsRefreshInterval, kmsMaxAge time.Duration
@@ -68,6 +69,7 @@ func (o *serveOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.noMatch, "no-match-policy", string(policy.NoMatchAllow), "what happens to an image that no policy covers: allow, warn or deny")
 	f.BoolVar(&o.pinDigests, "pin-digests", true, "pin the images of Pods to digests, and refuse Pods whose covered images are not")
 	o.registries.register(f)
+	o.secrets.register(f)
 	registerExtractors(f, &o.extractors)
 	f.DurationVar(&o.kmsRefreshInterval, "kms-refresh-interval", kms.DefaultRefreshInterval, "time after which a key service is asked again for a public key")
 	f.DurationVar(&o.kmsMaxAge, "kms-max-age", kms.DefaultMaxAge, "time for which a public key is believed while its key service does not answer")

@@ -49,6 +49,9 @@ func newServe() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := o.secrets.check(); err != nil {
+				return err
+			}
 			handler, err := o.logHandler(c.ErrOrStderr())
 			if err != nil {
 				return err
@@ -97,7 +100,13 @@ func (o *serveOptions) serve(ctx context.Context, log logr.Logger, d decisions) 
 	if err != nil {
 		return err
 	}
-	evaluation := policy.Options{Policies: config.Policies, Registry: registries, Lenient: config.Outages.Note}
+	secrets, err := o.secrets.reader(m, log.WithName("pull-secrets"))
+	if err != nil {
+		return err
+	}
+	evaluation := policy.Options{
+		Policies: config.Policies, Registry: registries, Tenants: tenants{registries, secrets}, Lenient: config.Outages.Note,
+	}
 	o.addHandlers(m, log.WithName("webhook"), evaluation, d, loaded.Check)
 	rotation := webhook.Rotation{
 		Certificate: certificate, Mutating: mutatingWebhook, Validating: validatingWebhook, LeaderElection: o.leaderElect,

@@ -141,6 +141,9 @@ func (s *Stack) cosign(ctx context.Context, verb string, args []string, image st
 	if o.Repository != "" {
 		env = append(env, "COSIGN_REPOSITORY="+o.Repository)
 	}
+	if o.Through != nil && o.Through.DockerConfig != "" {
+		env = append(env, "DOCKER_CONFIG="+o.Through.DockerConfig)
+	}
 	if o.Fulcio != nil {
 		// Otherwise cosign looks them up in the public infrastructure.
 		env = append(env, "SIGSTORE_ROOT_FILE="+o.Fulcio.CA.File, "SIGSTORE_CT_LOG_PUBLIC_KEY_FILE="+o.Fulcio.CTLog.PublicKeyFile)

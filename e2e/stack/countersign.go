@@ -109,6 +109,7 @@ func (s *Stack) startCountersign(ctx context.Context, binary string) (*Countersi
 		"--webhook-service=" + webhookService,
 		"--image-extractors=" + extractors,
 		"--log-level=debug",
+		"--pull-secrets=all",
 		"--shutdown-delay=100ms", // there is no load balancer to wait for
 	}
 	if err := s.writeRegistryConfig(); err != nil {
@@ -144,7 +145,16 @@ func (s *Stack) install(ctx context.Context, webhookPort int) error {
 	if _, err := s.run.write("countersign.yaml", manifests); err != nil {
 		return err
 	}
-	return s.Apply(ctx, string(manifests), "--server-side")
+	if err := s.Apply(ctx, string(manifests), "--server-side"); err != nil {
+		return err
+	}
+	rights, err := os.ReadFile(filepath.Join(s.root, "config", "pull-secrets", "all", "rbac.yaml"))
+	if err != nil {
+		return err
+	}
+	// The role alone: each scenario binds it in its namespaces.
+	role, _, _ := strings.Cut(string(rights), "\n---\n")
+	return s.Apply(ctx, role, "--server-side")
 }
 
 // serviceAccountKubeconfig is for Countersign's service account: were the rights

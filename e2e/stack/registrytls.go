@@ -20,11 +20,25 @@ type SecureRegistry struct {
 	TLSClient
 
 	Host string // 127.0.0.1:port
+	// Login is one who is let in, DockerConfig a folder with a config.json of his, and
+	// users the file of all; empty if it asks for no password.
+	Login               Login
+	DockerConfig, users string
 }
 
 // StartSecureRegistry starts one. If mutual is set, it takes no request without a
 // certificate of its authority's.
 func (s *Stack) StartSecureRegistry(ctx context.Context, name string, mutual bool) (*SecureRegistry, error) {
+	return s.startSecureRegistry(ctx, name, mutual, nil)
+}
+
+// StartPrivateRegistry starts one that takes no request without the password of one
+// of the users (HTTP basic authentication). DockerConfig has that of the first.
+func (s *Stack) StartPrivateRegistry(ctx context.Context, name string, users ...Login) (*SecureRegistry, error) {
+	return s.startSecureRegistry(ctx, name, false, users)
+}
+
+func (s *Stack) startSecureRegistry(ctx context.Context, name string, mutual bool, users []Login) (*SecureRegistry, error) {
 	port, err := s.ports.next()
 	if err != nil {
 		return nil, err
@@ -39,6 +53,11 @@ func (s *Stack) StartSecureRegistry(ctx context.Context, name string, mutual boo
 	if server.clientCA != "" {
 		text += fmt.Sprintf("    clientcas: [%q]\n", server.clientCA)
 	}
+	login, err := r.admit(s, name, users)
+	if err != nil {
+		return nil, err
+	}
+	text += login
 	config, err := s.run.write(name+".yaml", []byte(text))
 	if err != nil {
 		return nil, err
@@ -48,7 +67,7 @@ func (s *Stack) StartSecureRegistry(ctx context.Context, name string, mutual boo
 		path:  s.run.tool("registry"),
 		args:  []string{"serve", config},
 		env:   []string{"OTEL_TRACES_EXPORTER=none"},
-		ready: httpReady(&http.Client{Transport: r.Transport}, "https://"+r.Host+"/v2/"),
+		ready: answers(&http.Client{Transport: r.Transport}, "https://"+r.Host+"/v2/"),
 	})
 	return r, err
 }
