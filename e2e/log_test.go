@@ -46,7 +46,7 @@ func TestTheGateRefusesWhatALogAnswersWrongly(t *testing.T) {
 			edit(func(e, _ object) { delete(asObject(e["verification"]), "inclusionProof") }), "InclusionProofInvalid", "answered without one",
 		},
 		"the entry, which it denies to have": {
-			entries(stack.Answer(http.StatusNotFound, "application/json", `{"code":404,"message":"entry not found"}`)), "NotLogged", "",
+			entries(stack.NotLogged()), "NotLogged", "",
 		},
 		"the entry, for another one as well": {
 			entries(stack.RewriteBody(func(b []byte) []byte { return bytes.Replace(b, []byte("{"), []byte(`{"00":{},`), 1) })),
@@ -112,6 +112,8 @@ func TestALogThatFailsIsUnavailableNotAbsent(t *testing.T) {
 	genuine := storedEvidence(t, signed, stack.Legacy)
 	for what, hook := range map[string]stack.Hook{
 		"an internal error":           stack.Answer(http.StatusInternalServerError, "application/json", `{"code":500}`),
+		"a page that is not there":    stack.Answer(http.StatusNotFound, "text/plain", "404 page not found"),
+		"a path that is not there":    stack.Answer(http.StatusNotFound, "application/json", `{"code":404,"message":"path /x was not found"}`),
 		"a rate limit":                stack.Answer(http.StatusTooManyRequests, "text/plain", "slow down"),
 		"a page for people":           stack.Answer(http.StatusOK, "text/html", "<html>welcome</html>"),
 		"a connection that is closed": stack.Drop(),

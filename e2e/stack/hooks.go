@@ -51,6 +51,14 @@ func Answer(code int, contentType, body string) Hook {
 	}
 }
 
+// NotLogged answers as Rekor does for an entry that it does not have.
+func NotLogged() Hook {
+	return func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+		w.Header().Set("Cache-Control", "no-cache, no-store, no-transform, must-revalidate, private, max-age=0")
+		w.WriteHeader(http.StatusNotFound)
+	}
+}
+
 // Stall does not answer before release is closed or the client has gone.
 func Stall(release <-chan struct{}) Hook {
 	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {

@@ -37,6 +37,12 @@ func TestReplicasAreAskedInTurn(t *testing.T) {
 			return true
 		}
 	}
+	lags := func(w http.ResponseWriter, _ *http.Request) bool { tlogtest.Absent(w); return true }
+	refuse := func(w http.ResponseWriter, _ *http.Request) bool {
+		tlogtest.Refuse(w, http.StatusBadRequest)
+		return true
+	}
+	noLog := says(404, "404 page not found")
 	honest := func(http.ResponseWriter, *http.Request) bool { return false }
 	for name, test := range map[string]struct {
 		first, second, third func(http.ResponseWriter, *http.Request) bool
@@ -44,16 +50,19 @@ func TestReplicasAreAskedInTurn(t *testing.T) {
 	}{
 		"all answer":                              {first: honest, second: honest, third: honest},
 		"two are down":                            {first: says(503, ""), second: says(500, ""), third: honest},
-		"two lag":                                 {first: says(404, ""), second: says(404, ""), third: honest},
+		"two lag":                                 {first: lags, second: lags, third: honest},
 		"two want a password":                     {first: says(401, ""), second: says(403, ""), third: honest},
 		"two show a page of HTML":                 {first: says(200, "<html>"), second: says(200, "<html>"), third: honest},
 		"two show nothing":                        {first: says(200, "{}"), second: says(200, ""), third: honest},
 		"two cut the connection":                  {first: func(w http.ResponseWriter, _ *http.Request) bool { cut(w); return true }, second: says(502, ""), third: honest},
-		"one lags and one is down":                {first: says(404, ""), second: says(503, ""), third: honest},
-		"all lag":                                 {first: says(404, ""), second: says(404, ""), third: says(404, ""), err: tlog.ErrNotLogged},
-		"two lag and one is down":                 {first: says(404, ""), second: says(404, ""), third: says(503, ""), err: tlog.ErrNotLogged},
+		"one lags and one is down":                {first: lags, second: says(503, ""), third: honest},
+		"all lag":                                 {first: lags, second: lags, third: lags, err: tlog.ErrNotLogged},
+		"two lag and one is down":                 {first: lags, second: lags, third: says(503, ""), err: tlog.ErrNotLogged},
+		"one lags and two are no logs":            {first: noLog, second: lags, third: noLog, err: tlog.ErrNotLogged},
+		"one is down and two are no logs":         {first: noLog, second: says(503, ""), third: noLog, err: tlog.ErrUnavailable},
+		"none is a log":                           {first: noLog, second: noLog, third: noLog, err: tlog.ErrUnavailable},
 		"all are down":                            {first: says(503, ""), second: says(503, ""), third: says(503, ""), err: tlog.ErrUnavailable},
-		"none understands":                        {first: says(400, ""), second: says(400, ""), third: says(400, ""), err: tlog.ErrUnavailable},
+		"none understands":                        {first: refuse, second: refuse, third: refuse, err: tlog.ErrUnavailable},
 		"the last answers with half of an answer": {first: says(503, ""), second: says(503, ""), third: says(200, `{"`), err: tlog.ErrUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -81,7 +90,10 @@ func TestConsistencyIsNotDeniedByWhoLags(t *testing.T) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return true
 		}, err: tlog.ErrUnavailable},
-		"the other replica does not know": {up: func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(http.StatusBadRequest); return true }, err: tlog.ErrInconsistent},
+		"the other replica does not know": {up: func(w http.ResponseWriter, _ *http.Request) bool {
+			tlogtest.Refuse(w, http.StatusBadRequest)
+			return true
+		}, err: tlog.ErrInconsistent},
 	} {
 		t.Run(name, func(t *testing.T) {
 			lags, other := serve(t, l), serve(t, l)

@@ -42,7 +42,7 @@ func TestWhatIsWrongWithAConnectionIsSaid(t *testing.T) {
 		"no client certificate":             {certificate: good, trusted: authority, clientCAs: authority.pool, want: "see tls.clientCertSecretRef"},
 		"the wrong password":                {certificate: good, trusted: authority, handler: status(http.StatusUnauthorized), want: "HTTP status 401 (the credentials in auth are missing, or not the right ones)"},
 		"credentials that may not read":     {certificate: good, trusted: authority, handler: status(http.StatusForbidden), want: "HTTP status 403 (the credentials in auth"},
-		"a web server that is no log":       {certificate: good, trusted: authority, handler: page, want: "HTTP status 404 and a page of HTML (is that the base URL of the log?)"},
+		"a web server that is no log":       {certificate: good, trusted: authority, handler: page, want: "HTTP status 404, not as a log says it (is that the base URL of the log,"},
 		"a redirect to another host":        {certificate: good, trusted: authority, handler: elsewhere, want: `redirect refused to another host "metadata.example"`},
 		"a proxy whose log is down":         {certificate: good, trusted: authority, handler: status(http.StatusBadGateway), want: "HTTP status 502"},
 		"a connection that is cut at once":  {certificate: good, trusted: authority, handler: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, want: "EOF"},

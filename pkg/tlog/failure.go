@@ -8,7 +8,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"mime"
 	"net"
 	"net/http"
 	"net/url"
@@ -83,13 +82,13 @@ func transportFailure(ctx context.Context, target *url.URL, err error) *failure 
 
 // statusFailure is what it means that an answer is not a success.
 func statusFailure(target *url.URL, q question, resp *http.Response) *failure {
-	status := &statusError{target: target, code: resp.StatusCode}
-	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	status.page = mediaType == "text/html" && !q.isFile
+	status := &statusError{target: target, code: resp.StatusCode, means: meaningOf(q, resp)}
 	f := &failure{err: status, outcome: Failed}
 	switch code := resp.StatusCode; {
 	case errors.Is(status, errRefused):
 		f.outcome = Refused
+	case errors.Is(status, errNoLog):
+		f.outcome = Invalid
 	case code == http.StatusTooManyRequests:
 		f.outcome, f.again, f.wait = Throttled, true, retryAfter(resp)
 	case code == http.StatusServiceUnavailable:
@@ -126,47 +125,6 @@ func place(target *url.URL) string {
 	shown.RawQuery = ""
 	return shown.Redacted()
 }
-
-// statusError is an answer that is not a success.
-type statusError struct {
-	target *url.URL
-	code   int
-	// page is set for an answer that is a page of HTML: that of a proxy, or of any
-	// web server, not of a log.
-	page bool
-}
-
-func (e *statusError) Error() string {
-	text := fmt.Sprintf("GET %s: HTTP status %d", place(e.target), e.code)
-	switch {
-	case e.code == http.StatusUnauthorized, e.code == http.StatusForbidden:
-		return text + " (the credentials in auth are missing, or not the right ones)"
-	case e.code == http.StatusProxyAuthRequired:
-		return text + " (the proxy wants credentials)"
-	case e.page:
-		return text + " and a page of HTML (is that the base URL of the log?)"
-	default:
-		return text
-	}
-}
-
-// Unwrap tells a refusal from an outage: what a server could not do, or could
-// not do now, is no statement about the log's content, and neither is a page.
-func (e *statusError) Unwrap() error {
-	switch {
-	case e.page:
-		return ErrUnavailable
-	case e.code == http.StatusNotFound:
-		return errAbsent
-	case e.code == http.StatusBadRequest, e.code == http.StatusUnprocessableEntity:
-		return errRefused
-	default:
-		return ErrUnavailable
-	}
-}
-
-// errAbsent: the log answered that it has no such thing.
-var errAbsent = fmt.Errorf("%w: it has no such thing", errRefused)
 
 // replicaErrors says for each replica why it gave no answer that could be used.
 type replicaErrors []error

@@ -119,8 +119,8 @@ func TestAnAnswerIsNoOutage(t *testing.T) {
 		want   error
 		credit bool
 	}{
-		"it has no such proof":     {func(w http.ResponseWriter) { w.WriteHeader(http.StatusBadRequest) }, tlog.ErrInconsistent, false},
-		"it knows no such tree":    {func(w http.ResponseWriter) { w.WriteHeader(http.StatusNotFound) }, tlog.ErrInconsistent, false},
+		"it has no such proof":     {refuses(http.StatusBadRequest), tlog.ErrInconsistent, false},
+		"it knows no such tree":    {refuses(http.StatusNotFound), tlog.ErrInconsistent, false},
 		"it gives another proof":   {func(w http.ResponseWriter) { _, _ = w.Write([]byte(`{"hashes":[]}`)) }, tlog.ErrInconsistent, false},
 		"it breaks down":           {func(w http.ResponseWriter) { w.WriteHeader(http.StatusBadGateway) }, tlog.ErrUnavailable, true},
 		"it wants to be let alone": {func(w http.ResponseWriter) { w.WriteHeader(http.StatusTooManyRequests) }, tlog.ErrUnavailable, true},

@@ -38,7 +38,7 @@ type Replay struct {
 }
 
 // NewReplay starts a server of the recorded answers; Close ends it. What was not
-// recorded is answered with 404.
+// recorded is not in the log.
 func NewReplay() *Replay {
 	var recorded struct {
 		Origin    string            `json:"origin"`
@@ -60,8 +60,8 @@ func NewReplay() *Replay {
 			asked += "?" + r.URL.RawQuery
 		}
 		answer, ok := recorded.Answers[asked]
-		if !ok {
-			http.NotFound(w, r)
+		if !ok || answer.Status == http.StatusNotFound {
+			Absent(w)
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")

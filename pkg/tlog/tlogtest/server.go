@@ -144,7 +144,7 @@ func (s *Server) proof(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	http.Error(w, `{"code":400}`, http.StatusBadRequest)
+	Refuse(w, http.StatusBadRequest)
 }
 
 func (s *Server) entry(w http.ResponseWriter, r *http.Request) {
@@ -159,6 +159,12 @@ func (s *Server) entry(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	Absent(w)
+}
+
+// Absent answers as Rekor does for an entry that it does not have.
+func Absent(w http.ResponseWriter) {
+	w.Header().Set("Cache-Control", "no-cache, no-store, no-transform, must-revalidate, private, max-age=0")
 	w.WriteHeader(http.StatusNotFound)
 }
 
@@ -172,7 +178,14 @@ func (s *Server) entryAt(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	w.WriteHeader(http.StatusNotFound)
+	Absent(w)
+}
+
+// Refuse answers as Rekor does to what it cannot answer.
+func Refuse(w http.ResponseWriter, code int) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(map[string]any{"code": code, "message": http.StatusText(code)})
 }
 
 func answerEntry(w http.ResponseWriter, log *Log, leaf string, index, size int) {
