@@ -140,13 +140,13 @@ func TestHowLongAQuestionTakes(t *testing.T) {
 		"eight stall":                              {replicas: repeat(stalls, 8), err: tlog.ErrUnavailable, atLeast: 7 * tlog.Patience, atMost: tlog.QuestionTimeout},
 		"the first is reset":                       {replicas: []answer{resets, up}},
 		"the first fails":                          {replicas: []answer{answersWith(500, ""), up}},
-		"the only one is reset":                    {replicas: []answer{resets}, err: tlog.ErrUnavailable, atMost: time.Second},
-		"the only one wants patience":              {replicas: []answer{answersWith(429, "")}, err: tlog.ErrUnavailable, atMost: time.Second},
-		"the only one wants patience for a second": {replicas: []answer{answersWith(429, "", "Retry-After", "1")}, err: tlog.ErrUnavailable, atLeast: 2 * time.Second, atMost: 3 * time.Second},
+		"the only one is reset":                    {replicas: []answer{resets}, err: tlog.ErrUnavailable, atMost: 1100 * time.Millisecond},
+		"the only one wants patience":              {replicas: []answer{answersWith(429, "")}, err: tlog.ErrUnavailable, atLeast: time.Second, atMost: tlog.Queue},
+		"the only one wants patience for a second": {replicas: []answer{answersWith(429, "", "Retry-After", "1")}, err: tlog.ErrUnavailable, atLeast: 2 * time.Second, atMost: tlog.Queue + time.Second},
 		"the only one wants patience for a minute": {replicas: []answer{answersWith(429, "", "Retry-After", "60")}, err: tlog.ErrUnavailable},
 		"the first wants patience for a minute":    {replicas: []answer{answersWith(429, "", "Retry-After", "60"), up}},
 		"the only one wants a password":            {replicas: []answer{answersWith(401, "")}, err: tlog.ErrUnavailable},
-		"one refuses and one is reset":             {replicas: []answer{answersWith(400, ""), resets}, err: tlog.ErrUnavailable, atMost: time.Second},
+		"one refuses and one is reset":             {replicas: []answer{answersWith(400, ""), resets}, err: tlog.ErrUnavailable, atMost: 1100 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -180,8 +180,8 @@ func TestALogThatIsDownCostsOneTimeout(t *testing.T) {
 	}{
 		"it stalls":                   {down: stalls, cost: tlog.RequestTimeout},
 		"it sends a byte and no more": {down: answersWithout, cost: tlog.RequestTimeout},
-		"it resets connections":       {down: resets, cost: time.Second, each: time.Second},
-		"it answers with 503":         {down: answersWith(503, ""), cost: time.Second, each: time.Second},
+		"it resets connections":       {down: resets, cost: 1500 * time.Millisecond, each: 1500 * time.Millisecond},
+		"it answers with 503":         {down: answersWith(503, ""), cost: 1500 * time.Millisecond, each: 1500 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

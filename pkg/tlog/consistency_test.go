@@ -247,8 +247,7 @@ func TestProofIsFetchedAgainBeforeTheLogIsDoubted(t *testing.T) {
 		"no hashes twice":                  {bad: 9, requests: 2, err: tlog.ErrInconsistent, answer: func(w http.ResponseWriter) { _, _ = w.Write([]byte(`{}`)) }},
 		"null twice":                       {bad: 9, requests: 2, err: tlog.ErrInconsistent, answer: func(w http.ResponseWriter) { _, _ = w.Write([]byte(`null`)) }},
 		"too many hashes":                  {bad: 9, requests: 1, err: tlog.ErrLimit, answer: func(w http.ResponseWriter) { _, _ = w.Write(manyHashes(tlog.MaxConsistencyHashes + 1)) }},
-		"the server fails":                 {bad: 9, requests: 3, err: tlog.ErrUnavailable, answer: func(w http.ResponseWriter) { w.WriteHeader(http.StatusInternalServerError) }},
-		"the server asks for patience":     {bad: 9, requests: 3, err: tlog.ErrUnavailable, answer: func(w http.ResponseWriter) { w.WriteHeader(http.StatusTooManyRequests) }},
+		"the server fails":                 {bad: 9, requests: tlog.MaxRounds, err: tlog.ErrUnavailable, answer: func(w http.ResponseWriter) { w.WriteHeader(http.StatusInternalServerError) }},
 		"the answer is not JSON":           {bad: 9, requests: 1, err: tlog.ErrUnavailable, answer: func(w http.ResponseWriter) { _, _ = w.Write([]byte(`<html>`)) }},
 	} {
 		t.Run(name, func(t *testing.T) {

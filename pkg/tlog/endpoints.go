@@ -26,9 +26,11 @@ const (
 	// So a replica that stalls costs a question this and not its time-out, and a log
 	// that is slow is still waited for.
 	patience = 500 * time.Millisecond
-	// maxRounds bounds how often one replica is asked for one thing.
-	maxRounds = 3
-	// backoff is the mean pause before the second round; it doubles for the third.
+	// maxRounds bounds how often one replica is asked for one thing, unless it says
+	// each time that it is asked too often: see pace.
+	maxRounds = 4
+	// backoff is the mean pause before the second round; it doubles for each that
+	// follows, up to maxRounds.
 	backoff = 100 * time.Millisecond
 	// maxPause is the longest pause that a question makes because a replica wants one.
 	maxPause = 2 * time.Second
@@ -109,18 +111,18 @@ type question struct {
 func (e *Endpoints) get(ctx context.Context, q question, accept func(body []byte) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, questionTimeout, errSlow)
 	defer cancel()
-	a := &asking{question: q, accept: accept, failures: map[*replica]*failure{}}
+	a := &asking{question: q, accept: accept, failures: map[*replica]*failure{}, begun: time.Now()}
 	defer a.end()
 	first := q.first % len(e.replicas)
 	replicas := slices.Concat(e.replicas[first:], e.replicas[:first])
 	pending := replicas
-	for round := range maxRounds {
+	for round := 0; ; round++ {
 		if a.round(ctx, pending) {
 			return nil
 		}
 		var pause time.Duration
 		pending, pause = a.again(replicas, round)
-		if len(pending) == 0 || round == maxRounds-1 || !sleep(ctx, pause) {
+		if len(pending) == 0 || !sleep(ctx, pause) {
 			break
 		}
 	}
@@ -158,6 +160,7 @@ var errSlow = errors.New("no replica answered in time")
 type asking struct {
 	question question
 	failures map[*replica]*failure
+	begun    time.Time
 
 	mu     sync.Mutex
 	accept func(body []byte) error
@@ -182,6 +185,14 @@ func (a *asking) end() {
 	a.over = true
 }
 
+// queue is how long the question waits for a replica that limits how often it is asked.
+func (a *asking) queue() time.Duration {
+	if a.question.patient {
+		return questionTimeout
+	}
+	return queue
+}
+
 // round asks each of replicas at most once, and reports whether an answer was
 // accepted. Requests that are still under way then go on to their end, which says
 // whether that replica is to be asked again; only ctx ends them earlier.
@@ -198,7 +209,7 @@ func (a *asking) round(ctx context.Context, replicas []*replica) bool {
 		abandon = append(abandon, cancel)
 		go func() {
 			defer cancel(nil)
-			results <- result{r, r.ask(request, a.question, a.judge)}
+			results <- result{r, r.ask(ctx, request, a)}
 		}()
 	}
 	begin()
@@ -239,6 +250,9 @@ func (a *asking) again(replicas []*replica, round int) (pending []*replica, paus
 		if f == nil || !f.again || f.wait > maxPause {
 			continue
 		}
+		if f.outcome == Throttled && time.Since(a.begun)+f.wait > a.queue() || f.outcome != Throttled && round >= maxRounds-1 {
+			continue
+		}
 		if len(pending) == 0 || f.wait < wait {
 			wait = f.wait
 		}
@@ -246,7 +260,7 @@ func (a *asking) again(replicas []*replica, round int) (pending []*replica, paus
 	}
 	// From half of the mean pause to one and a half: those who failed together
 	// do not come back together.
-	mean := backoff << round
+	mean := backoff << min(round, maxRounds-2)
 	return pending, wait + mean/2 + rand.N(mean) //nolint:gosec // Nobody gains by guessing a pause.
 }
 

@@ -25,6 +25,8 @@ const (
 	OpenFor              = openFor
 	StalledFor           = stalledFor
 	MaxFailures          = maxFailures
+	MaxRounds            = maxRounds
+	Queue                = queue
 	MaxRest              = maxRest
 	FlightTimeout        = flightTimeout
 	MaxRaces             = maxRaces

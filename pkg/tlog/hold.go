@@ -166,17 +166,34 @@ func (p *Prover) shown(ctx context.Context, origin string) (Checkpoint, error) {
 // believed, and stands in the way of an operator's reset: it is forgotten when the
 // log is found to lie, and when the stored tree is not the one that was there.
 func (p *Prover) latest(ctx context.Context, origin string) (note []byte, version string, err error) {
+	note, version, back, err := p.read(ctx, origin)
+	if back == nil {
+		return note, version, err
+	}
+	// Another request may have read after this one, and been faster: then what the store
+	// holds now is no smaller than what that one saw.
+	note, version, back, err = p.read(ctx, origin)
+	if back != nil {
+		p.forget()
+		p.acceptReset(*back)
+	}
+	return note, version, err
+}
+
+// read reads what is stored of a tree. back is set if that is smaller than what was
+// read before, or another tree of the same size.
+func (p *Prover) read(ctx context.Context, origin string) (note []byte, version string, back *Checkpoint, err error) {
 	note, version, err = p.history.Latest(ctx, origin)
 	if accused(err) {
 		p.forget()
 	}
 	if err != nil {
-		return nil, "", historyError(err)
+		return nil, "", nil, historyError(err)
 	}
 	if stored, err := p.verifyStored(note); note != nil && err == nil && p.wentBack(stored) {
-		p.forget()
+		back = &stored
 	}
-	return note, version, nil
+	return note, version, back, nil
 }
 
 // accused reports whether a history's error says that its log was caught.
@@ -184,13 +201,23 @@ func accused(err error) bool { return errors.Is(err, ErrInconsistent) }
 
 // wentBack reports whether the store holds a smaller tree than before, or another
 // one of the same size: only an operator's reset does that. It remembers what the
-// store holds.
+// store holds otherwise.
 func (p *Prover) wentBack(stored Checkpoint) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	before, known := p.seen[stored.origin]
+	if known && (stored.size < before.size || stored.size == before.size && stored.root != before.root) {
+		return true
+	}
 	p.seen[stored.origin] = stored
-	return known && (stored.size < before.size || stored.size == before.size && stored.root != before.root)
+	return false
+}
+
+// acceptReset remembers what the store holds although it is less than before.
+func (p *Prover) acceptReset(stored Checkpoint) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen[stored.origin] = stored
 }
 
 // forget drops everything that was proven.

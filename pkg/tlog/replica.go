@@ -42,6 +42,7 @@ type replica struct {
 	http     *http.Client
 	observer Observer
 	circuit  *gobreaker.TwoStepCircuitBreaker[struct{}]
+	pace     *pace
 
 	mu sync.Mutex
 	// last is the last failure that counted against the replica, and when it was.
@@ -53,7 +54,7 @@ type replica struct {
 }
 
 func newReplica(base *url.URL, client *http.Client, observer Observer) *replica {
-	r := &replica{base: base, http: client, observer: observer}
+	r := &replica{base: base, http: client, observer: observer, pace: newPace()}
 	// The circuit breaker calls these one after the other, under its lock.
 	var stalled bool
 	r.circuit = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
@@ -75,8 +76,14 @@ func newReplica(base *url.URL, client *http.Client, observer Observer) *replica 
 }
 
 // ask makes one request, unless the replica is being left alone. It returns nil when
-// judge accepted the answer, and else why there is none that can be used.
-func (r *replica) ask(ctx context.Context, q question, judge func(body []byte) error) *failure {
+// the answer was accepted, and else why there is none that can be used. The question
+// ends with ctx, and the request with its own context, which may be later.
+func (r *replica) ask(ctx, request context.Context, a *asking) *failure {
+	q := a.question
+	turn, f := r.pace.turn(ctx, a)
+	if f != nil {
+		return r.ended(q, 0, f)
+	}
 	if f := r.leftAlone(q); f != nil {
 		return r.ended(q, 0, f)
 	}
@@ -85,11 +92,12 @@ func (r *replica) ask(ctx context.Context, q question, judge func(body []byte) e
 		return r.ended(q, 0, r.open(err))
 	}
 	begin := time.Now()
-	f := r.request(ctx, q, judge)
+	f = r.request(request, q, a.judge)
 	if f != nil {
 		r.note(f)
 	}
 	done(f.asError())
+	r.pace.learn(outcomeOf(f.asError()), turn)
 	return r.ended(q, time.Since(begin), f)
 }
 
