@@ -111,7 +111,7 @@ type question struct {
 func (e *Endpoints) get(ctx context.Context, q question, accept func(body []byte) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, questionTimeout, errSlow)
 	defer cancel()
-	a := &asking{question: q, accept: accept, failures: map[*replica]*failure{}, begun: time.Now()}
+	a := &asking{question: q, accept: accept, failures: map[*replica]*failure{}, begun: time.Now(), alone: len(e.replicas) == 1}
 	defer a.end()
 	first := q.first % len(e.replicas)
 	replicas := slices.Concat(e.replicas[first:], e.replicas[:first])
@@ -161,6 +161,8 @@ type asking struct {
 	question question
 	failures map[*replica]*failure
 	begun    time.Time
+	// alone is set if there is one replica: then it is waited for.
+	alone bool
 
 	mu     sync.Mutex
 	accept func(body []byte) error

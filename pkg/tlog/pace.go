@@ -26,7 +26,8 @@ const (
 
 // pace is how often a replica is asked that limits that and says so with 429. Few of
 // them say what the limit is, so it is found: twice the interval after a 429, a bit less
-// after each answer. While there is no limit it does nothing.
+// after each answer. While there is no limit it does nothing. Whoever says until when to
+// leave it alone is left alone until then.
 //
 // All questions share it, and wait in line. Each on its own would try again when it sees
 // fit, and under load all of them would fail.
@@ -42,6 +43,8 @@ type pace struct {
 	// last is when the last turn was given, and slowed when a 429 last changed the
 	// interval.
 	last, slowed time.Time
+	// rest is until when the replica wants to be left alone.
+	rest time.Time
 }
 
 func newPace() *pace { return &pace{first: make(turnstile, 1), line: make(turnstile, 1)} }
@@ -67,7 +70,12 @@ var errQueue = errors.New("it limits how often it is asked, and this question ha
 // if the time for which the question waits is over before, or if nobody waits for its
 // answer any more.
 func (p *pace) turn(ctx context.Context, a *asking) (time.Time, *failure) {
-	if _, limited := p.remaining(); !limited {
+	rest, limited := p.state()
+	switch {
+	case rest > 0 && (!a.alone || time.Since(a.begun)+rest > a.queue()):
+		return time.Time{}, &failure{outcome: Skipped, again: true, wait: rest,
+			err: fmt.Errorf("%w: it wants to be left alone for another %v", ErrUnavailable, rest.Round(time.Millisecond))}
+	case !limited:
 		return time.Now(), nil
 	}
 	ctx, cancel := context.WithDeadline(ctx, a.begun.Add(a.queue()))
@@ -84,8 +92,8 @@ func (p *pace) turn(ctx context.Context, a *asking) (time.Time, *failure) {
 	}
 	defer p.first.leave()
 	for {
-		// The interval may change meanwhile.
-		remaining, _ := p.remaining()
+		// Both may change meanwhile.
+		remaining := p.remaining()
 		if remaining <= 0 {
 			return p.given(), nil
 		}
@@ -95,14 +103,20 @@ func (p *pace) turn(ctx context.Context, a *asking) (time.Time, *failure) {
 	}
 }
 
-// remaining is the time until the next turn.
-func (p *pace) remaining() (remaining time.Duration, limited bool) {
+// state is for how long the replica wants to be left alone, and whether there is any
+// reason to wait.
+func (p *pace) state() (rest time.Duration, limited bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.interval == 0 {
-		return 0, false
-	}
-	return time.Until(p.last.Add(p.interval)), true
+	rest = time.Until(p.rest)
+	return rest, rest > 0 || p.interval > 0
+}
+
+// remaining is the time until the next turn.
+func (p *pace) remaining() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return max(time.Until(p.last.Add(p.interval)), time.Until(p.rest))
 }
 
 func (p *pace) given() time.Time {
@@ -120,11 +134,15 @@ func noTurn(ctx context.Context) *failure {
 }
 
 // learn changes the interval by the outcome of a request that had its turn at given. A
-// 429 to one that was made before the last change says nothing new.
-func (p *pace) learn(outcome Outcome, given time.Time) {
+// 429 to one that was made before the last change says nothing new. wait is for how long
+// the replica says that it wants to be left alone.
+func (p *pace) learn(outcome Outcome, wait time.Duration, given time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
+	if rest := now.Add(min(wait, maxRest)); wait > 0 && rest.After(p.rest) {
+		p.rest = rest
+	}
 	switch {
 	case outcome == Throttled && p.interval == 0:
 		p.interval, p.slowed, p.last = firstInterval, now, now

@@ -48,9 +48,8 @@ type replica struct {
 	// last is the last failure that counted against the replica, and when it was.
 	last   error
 	lastAt time.Time
-	// stalled is until when the replica is left alone because nothing came of it, and
-	// rest is until when it wants to be.
-	stalled, rest time.Time
+	// stalled is until when the replica is left alone because nothing came of it.
+	stalled time.Time
 }
 
 func newReplica(base *url.URL, client *http.Client, observer Observer) *replica {
@@ -82,6 +81,7 @@ func (r *replica) ask(ctx, request context.Context, a *asking) *failure {
 	q := a.question
 	turn, f := r.pace.turn(ctx, a)
 	if f != nil {
+		f.err = fmt.Errorf("%s: %w", place(r.base), f.err)
 		return r.ended(q, 0, f)
 	}
 	if f := r.leftAlone(q); f != nil {
@@ -92,12 +92,13 @@ func (r *replica) ask(ctx, request context.Context, a *asking) *failure {
 		return r.ended(q, 0, r.open(err))
 	}
 	begin := time.Now()
-	f = r.request(request, q, a.judge)
-	if f != nil {
+	var wait time.Duration
+	if f = r.request(request, q, a.judge); f != nil {
 		r.note(f)
+		wait = f.wait
 	}
 	done(f.asError())
-	r.pace.learn(outcomeOf(f.asError()), turn)
+	r.pace.learn(outcomeOf(f.asError()), wait, turn)
 	return r.ended(q, time.Since(begin), f)
 }
 
@@ -178,19 +179,12 @@ func (r *replica) note(f *failure) {
 	if f.outcome == Stalled {
 		r.stalled = now.Add(stalledFor)
 	}
-	if rest := now.Add(min(f.wait, maxRest)); f.wait > 0 && rest.After(r.rest) {
-		r.rest = rest
-	}
 }
 
 // leftAlone returns why q is not put to the replica now, or nil.
 func (r *replica) leftAlone(q question) *failure {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if wait := time.Until(r.rest); wait > 0 {
-		return &failure{outcome: Skipped, again: true, wait: wait,
-			err: fmt.Errorf("%w: %s wants to be left alone for another %v", ErrUnavailable, place(r.base), wait.Round(time.Millisecond))}
-	}
 	if wait := time.Until(r.stalled); wait > 0 {
 		return &failure{outcome: Skipped, again: q.patient, wait: wait, err: r.notAsked()}
 	}
