@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -185,7 +186,7 @@ func (s *Server) entryAt(w http.ResponseWriter, r *http.Request) {
 func Refuse(w http.ResponseWriter, code int) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(map[string]any{"code": code, "message": http.StatusText(code)})
+	_, _ = fmt.Fprintf(w, `{"code":%d,"message":%q}`, code, http.StatusText(code))
 }
 
 func answerEntry(w http.ResponseWriter, log *Log, leaf string, index, size int) {
