@@ -55,6 +55,12 @@ stack: stack-tools ## start the real components and countersign, and leave them 
 stack-down: ## stop what `make stack` started
 	@if [[ -x $(STACK) ]]; then $(STACK) down; else echo "no stack is up"; fi
 
+FUZZTIME ?= 10m
+
+.PHONY: fuzz
+fuzz: ## run each fuzz target for FUZZTIME (10m); RUN=regexp for some of them
+	@tools/fuzz.sh $(FUZZTIME) '$(RUN)'
+
 .PHONY: bench
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...

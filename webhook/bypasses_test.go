@@ -11,17 +11,34 @@ import (
 	"testing"
 )
 
-// TestTheTestsThatTheListOfBypassesNamesExist: a trick whose test was renamed or
-// removed is one that nobody tries any more.
-func TestTheTestsThatTheListOfBypassesNamesExist(t *testing.T) {
-	list, err := os.ReadFile("../docs/design/bypasses.md")
-	if err != nil {
-		t.Fatal(err)
+// TestTheTestsThatDocumentsNameExist: a trick whose test was renamed or removed is one
+// that nobody tries any more.
+func TestTheTestsThatDocumentsNameExist(t *testing.T) {
+	defined := definedTests(t)
+	for _, document := range []string{"bypasses.md", "testing.md"} {
+		text, err := os.ReadFile("../docs/design/" + document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := regexp.MustCompile(`\b(?:Test|Fuzz)[A-Z]\w+`).FindAllString(string(text), -1)
+		if len(names) < 20 {
+			t.Errorf("%s names %d tests", document, len(names))
+		}
+		for _, name := range names {
+			if !defined[name] {
+				t.Errorf("%s: there is no %s", document, name)
+			}
+		}
 	}
+}
+
+// definedTests are the tests of this repository, by name.
+func definedTests(t *testing.T) map[string]bool {
+	t.Helper()
 	defined := map[string]bool{}
 	function := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
 	tree := os.DirFS("..")
-	err = fs.WalkDir(tree, ".", func(path string, entry fs.DirEntry, err error) error {
+	err := fs.WalkDir(tree, ".", func(path string, entry fs.DirEntry, err error) error {
 		if entry != nil && entry.IsDir() && strings.HasPrefix(entry.Name(), ".") && path != "." {
 			return fs.SkipDir
 		}
@@ -37,13 +54,5 @@ func TestTheTestsThatTheListOfBypassesNamesExist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	names := regexp.MustCompile(`\b(?:Test|Fuzz)[A-Z]\w+`).FindAllString(string(list), -1)
-	if len(names) < 20 {
-		t.Errorf("the list names %d tests", len(names))
-	}
-	for _, name := range names {
-		if !defined[name] {
-			t.Errorf("there is no %s", name)
-		}
-	}
+	return defined
 }

@@ -19,9 +19,9 @@ import (
 type refused struct {
 	mint func(*suite) minted
 	why  verify.Reason
-	// mistake is set where what is wrong is what the command was given to trust:
-	// its exit code is 2.
-	mistake bool
+	// mistake is set where what is wrong is what the command was given: its exit code
+	// is 2, and it says this.
+	mistake string
 }
 
 // mustFail are the suite's cases that must not verify.
@@ -55,6 +55,11 @@ func badBundles() map[string]refused {
 			leaf := s.certified()
 			return s.messageBy(leaf).chained(bundleV02, leaf.Leaf(), s.fulcio.Intermediate.Certificate.Raw, s.fulcio.Root.Certificate.Raw)
 		}, why: verify.CertificateInvalid},
+		"managed-key-and-client-identity_fail": {mint: func(s *suite) minted {
+			m := s.keyed(s.messageBy(s.signer))
+			m.both = true
+			return m
+		}, mistake: "[certificate-identity key] were all set"},
 		"managed-key-no-key_fail": {mint: func(s *suite) minted { return s.messageBy(s.signer) }, why: verify.IdentityMismatch},
 		"managed-key-wrong-key_fail": {mint: func(s *suite) minted {
 			m := s.messageBy(s.signer)
@@ -301,10 +306,10 @@ func badTrust() map[string]refused {
 			m := s.messageV2().trusting(ended(s), "timestampAuthorities", 0, "validFor", "end")
 			unrelated := map[string]any{"uri": "https://unrelated.invalid", "certChain": map[string]any{"certificates": []any{}}, "validFor": map[string]any{"start": ended(s)}}
 			return m.trusting(append(m.root["timestampAuthorities"].([]any), unrelated), "timestampAuthorities")
-		}, mistake: true},
+		}, mistake: "trusted root: "},
 		"trust-root-tlog-missing-validity-start_fail": {mint: func(s *suite) minted {
 			return s.message().trusting(nil, "tlogs", 0, "publicKey", "validFor", "start")
-		}, mistake: true},
+		}, mistake: "trusted root: "},
 	}
 }
 
@@ -364,6 +369,6 @@ func badV2() map[string]refused {
 		}, why: verify.LogUnknown},
 		"a v2 log's ID that is no hash of its name and key": {mint: func(s *suite) minted {
 			return s.messageV2().trusting("https://other.example.test", "tlogs", 1, "baseUrl")
-		}, mistake: true},
+		}, mistake: "trusted root: "},
 	}
 }

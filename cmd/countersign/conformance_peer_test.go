@@ -122,6 +122,7 @@ func TestConformanceAgainstSigstoreGo(t *testing.T) {
 		// Where the suite and we refuse, and sigstore-go does not.
 		"bundle-with-root-cert_fail":                                "does not look at the rest of a chain",
 		"rekor2-multiple-timestamps-one-outside-cert-validity_fail": "does not look at a second timestamp of one authority",
+		"managed-key-and-client-identity_fail":                      "is a library: its caller says which of the two",
 		"dsse-statement-missing-type_fail":                          "does not look at the type of a statement",
 		"dsse-statement-unknown-type_fail":                          "does not look at the type of a statement",
 	}

@@ -119,8 +119,8 @@ func (c refused) check(t *testing.T) {
 		aYearPasses()
 		for _, byDigest := range []bool{false, true} {
 			want, wanted := exitRejected, string(c.why)+": "
-			if c.mistake {
-				want, wanted = exitUsage, "trusted root: "
+			if c.mistake != "" {
+				want, wanted = exitUsage, c.mistake
 			}
 			code, output := exitCodeOf(m.args(t, byDigest))
 			if code != want || !strings.Contains(output, wanted) {

@@ -95,8 +95,9 @@ type minted struct {
 	bundle verifytest.BundleJSON
 	// text replaces the bundle where that is no JSON.
 	text string
-	// key is a PEM, or empty.
+	// key is a PEM, or empty. Both is set where an identity is given, too.
 	key              string
+	both             bool
 	identity, issuer string
 	// artifact is suiteContent if empty.
 	artifact string
@@ -233,7 +234,8 @@ func (m minted) args(t *testing.T, byDigest bool) []string {
 	args := []string{"verify-bundle", "--bundle", file("bundle.sigstore.json", bundle)}
 	if m.key != "" {
 		args = append(args, "--key", file("key.pub", m.key))
-	} else {
+	}
+	if m.key == "" || m.both {
 		args = append(args, "--certificate-identity", m.identity, "--certificate-oidc-issuer", m.issuer)
 	}
 	args = append(args, "--trusted-root", file("trusted_root.json", string(m.root.Verify().JSON)))

@@ -5,6 +5,7 @@ package verify
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -31,6 +32,10 @@ type AttestationEvidence struct {
 	PredicateType string       `json:"predicateType"`
 	Signer        string       `json:"signer"`
 	Proofs        []tlog.Proof `json:"proofs,omitempty"`
+	// Predicate is what was attested, for a policy about it: JSON, as it was signed,
+	// and no longer than its bundle or layer may be. Null where there is none. It is
+	// in no report.
+	Predicate json.RawMessage `json:"-"`
 }
 
 // predicateTypes are cosign's short names of predicate types, as `cosign attest
@@ -69,11 +74,16 @@ func (a *Authority) verifyAttestation(ctx context.Context, digest string, signat
 	}
 	switch v := a.search(ctx, digest, signatures, purpose{predicateType: required.PredicateType}).(type) {
 	case Verified:
+		fields, err := statementFields(v.Evidence.statement)
+		if err != nil {
+			return verdictOf(err)
+		}
 		so.Attestations = append(slices.Clone(so.Attestations), AttestationEvidence{
 			Name:          required.Name,
 			PredicateType: required.PredicateType,
 			Signer:        v.Evidence.Signer,
 			Proofs:        v.Evidence.Proofs,
+			Predicate:     fields["predicate"],
 		})
 		if so.Signer == "" { // no signature was asked for
 			so.Signer = v.Evidence.Signer

@@ -5,6 +5,7 @@ package verify_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -177,9 +178,62 @@ func TestEvidenceNamesEachAttestation(t *testing.T) {
 	if len(got.Proofs) != 1 || got.Proofs[0] == verdict.Evidence.Proofs[0] {
 		t.Errorf("proofs are %v, want one of its own", got.Proofs)
 	}
-	got.Proofs = nil
+	if string(got.Predicate) != "{}" {
+		t.Errorf("the predicate is %q, want what was signed", got.Predicate)
+	}
+	got.Proofs, got.Predicate = nil, nil
 	if diff := cmp.Diff(verify.AttestationEvidence{Name: "sbom", PredicateType: spdx, Signer: verdict.Evidence.Signer}, got); diff != "" {
 		t.Errorf("evidence (-want +got):\n%s", diff)
+	}
+}
+
+// TestThePredicateIsHandedOn as it was signed, of the attestation that was accepted.
+func TestThePredicateIsHandedOn(t *testing.T) {
+	about := func(fields string) []byte {
+		return []byte(`{"_type":"` + statement + `","predicateType":"` + spdx + `","subject":[{"digest":{"sha256":"` + imageA[7:] + `"}}]` + fields + `}`)
+	}
+	big := `{"packages":["` + strings.Repeat("x", 900<<10) + `"]}`
+	for name, tt := range map[string]struct {
+		fields, want string
+		refused      verify.Reason
+	}{
+		"an object":                      {fields: `,"predicate":{"b": 1.0, "a":[9007199254740993]}`, want: `{"b": 1.0, "a":[9007199254740993]}`},
+		"none":                           {},
+		"null":                           {fields: `,"predicate":null`, want: "null"},
+		"a large one":                    {fields: `,"predicate":` + big, want: big},
+		"another one in capitals":        {fields: `,"predicate":{"a":1},"Predicate":{"a":2}`, refused: verify.AttestationInvalid},
+		"two":                            {fields: `,"predicate":{"a":1},"predicate":{"a":2}`, refused: verify.AttestationInvalid},
+		"two, one by an escaped name":    {fields: `,"predicate":{"a":1},"\u0070redicate":{"a":2}`, refused: verify.AttestationInvalid},
+		"one that says something twice":  {fields: `,"predicate":{"a":1,"a":2}`, want: `{"a":1,"a":2}`},
+		"a text":                         {fields: `,"predicate":"a"`, want: `"a"`},
+		"two types, the wanted one last": {fields: `,"predicateType":"` + spdx + `"`, refused: verify.AttestationInvalid},
+		"another type in capitals":       {fields: `,"PREDICATETYPE":"` + vuln + `"`, refused: verify.AttestationInvalid},
+		"another subject with a long s":  {fields: `,"ſubject":[]`, refused: verify.AttestationInvalid},
+		"another subject in capitals":    {fields: `,"Subject":[{"digest":{"sha256":"` + imageB[7:] + `"}}]`, refused: verify.AttestationInvalid},
+		"something after it":             {fields: `}{`, refused: verify.AttestationInvalid},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.authority.Attestations = []verify.AttestationRequirement{{Name: "sbom", PredicateType: spdx}}
+			envelope := w.signer.Envelope(verifytest.PayloadType, about(tt.fields))
+			for form, s := range map[string]verify.Signature{
+				"a bundle": w.signer.LoggedBundle(w.log, about(tt.fields)), "a layer": w.layer(t, envelope),
+			} {
+				verdict := w.verdict(t, w.legacy(), s, w.attestedBy(w.signer, statement, vuln, imageA))
+				if tt.refused != "" {
+					want(t, verdict, tt.refused)
+					continue
+				}
+				found, ok := verdict.(verify.Verified)
+				if !ok || len(found.Evidence.Attestations) != 1 || string(found.Evidence.Attestations[0].Predicate) != tt.want {
+					t.Errorf("%s: got %.200s, want the predicate %.200q", form, verdict, tt.want)
+					continue
+				}
+				if report, err := json.Marshal(found.Evidence); err != nil || strings.Contains(string(report), "9007199254740993") {
+					t.Errorf("%s: the report is %s, %v", form, report, err)
+				}
+			}
+		})
 	}
 }
 

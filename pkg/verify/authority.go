@@ -207,7 +207,7 @@ func (a *Authority) verifyKey(ctx context.Context, c *candidate, key Key, digest
 // verifyEvidence verifies, for a signature that is good, that it is in the logs,
 // and that it was made when its certificate was good.
 func (a *Authority) verifyEvidence(ctx context.Context, c *candidate, key Key) Verdict {
-	evidence := Evidence{Format: c.format, Signer: a.signer(c, key)}
+	evidence := Evidence{Format: c.format, Signer: a.signer(c, key), statement: c.payload}
 	stamped := a.stamps(c)
 	if !a.InsecureIgnoreTlog {
 		proofs, err := a.proveLogged(ctx, c, key, stamped)

@@ -4,9 +4,11 @@
 package verify
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -141,6 +143,9 @@ func verifyStatement(c *candidate, key Key) (statement, error) {
 	if err != nil {
 		return statement{}, err
 	}
+	if _, err := statementFields(c.payload); err != nil {
+		return statement{}, err
+	}
 	s := statement{kind: result.Statement.GetType(), predicateType: result.Statement.GetPredicateType()}
 	for _, subject := range result.Statement.GetSubject() {
 		s.subjects = append(s.subjects, subject.GetDigest()[digestAlgorithm])
@@ -149,6 +154,41 @@ func verifyStatement(c *candidate, key Key) (statement, error) {
 		}
 	}
 	return s, nil
+}
+
+// statementFields returns the fields of a statement, as they were signed. It refuses one
+// that has a field twice, however it is spelt: encoding/json, with which sigstore-go
+// reads statements, takes the last of them, and others the first.
+func statementFields(payload []byte) (map[string]json.RawMessage, error) {
+	malformed := reject(SignatureInvalid, "the statement is not one JSON object")
+	decoder := json.NewDecoder(bytes.NewReader(payload))
+	if start, err := decoder.Token(); err != nil || start != json.Delim('{') {
+		return nil, malformed
+	}
+	fields, seen := map[string]json.RawMessage{}, map[string]bool{}
+	for decoder.More() {
+		token, err := decoder.Token()
+		name, ok := token.(string)
+		if err != nil || !ok {
+			return nil, malformed
+		}
+		var value json.RawMessage
+		if err := decoder.Decode(&value); err != nil {
+			return nil, malformed
+		}
+		folded := strings.ToLower(strings.ToUpper(name)) // of all names that encoding/json takes for one
+		if seen[folded] {
+			return nil, reject(SignatureInvalid, "the statement has the field %.100q twice", name)
+		}
+		fields[name], seen[folded] = value, true
+	}
+	if _, err := decoder.Token(); err != nil { // its closing brace
+		return nil, malformed
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return nil, malformed
+	}
+	return fields, nil
 }
 
 // checkStatement checks that a statement serves the purpose, and is about the image

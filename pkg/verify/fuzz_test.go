@@ -187,3 +187,21 @@ func FuzzStatement(f *testing.F) {
 		}
 	})
 }
+
+// FuzzEnvelope shows any bytes as the envelope (DSSE) of a layer of an .att image: that of
+// the recorded bundles, whose keys nobody here has.
+func FuzzEnvelope(f *testing.F) {
+	s := loadSeeds(f, "v3-bundle", "v2-bundle")
+	for _, signature := range s.all {
+		var bundle struct {
+			Envelope json.RawMessage `json:"dsseEnvelope"`
+		}
+		if err := json.Unmarshal(signature.(verify.Bundle).JSON, &bundle); err != nil {
+			f.Fatal(err)
+		}
+		f.Add([]byte(bundle.Envelope))
+	}
+	f.Add([]byte(`{"payloadType":"application/vnd.in-toto+json","payload":"","signatures":[{"sig":"AA=="},{}]}`))
+	f.Add([]byte(`{"payloadType":null,"payload":7,"signatures":null}`))
+	f.Fuzz(func(t *testing.T, envelope []byte) { s.check(t, verify.LegacyAttestation{Envelope: envelope}) })
+}

@@ -71,6 +71,9 @@ type Evidence struct {
 	SignedAt []time.Time `json:"signedAt,omitempty"`
 	// VerifiedAt is when the verdict was reached.
 	VerifiedAt time.Time `json:"verifiedAt"`
+
+	// statement is what was signed, if that is a statement.
+	statement []byte
 }
 
 // Unasked says why a log could not be asked whether what it proves here is in its history,
