@@ -28,7 +28,7 @@ func TestADenialSaysWhatByWhomWhyAndWhatToDo(t *testing.T) {
 	unsigned := func(subject string) string {
 		return "image " + subject + ` denied by ClusterImagePolicy "` + c.policy + `"` + "\n" +
 			`  authority "release-key": NoSignature: no signature was found` + "\n" +
-			"  → sign it with `cosign sign --key … --rekor-url URL-of-your-log IMAGE@DIGEST`, into the repository that the image is pulled from or the source that the policy names"
+			"  → sign it with `cosign sign --key … IMAGE@DIGEST` into your log (cosign v3: `--signing-config FILE`; v2: `--rekor-url URL`), and into the repository that the image is pulled from or the source that the policy names"
 	}
 	unlogged := pushImage(t, S(t).Registry)
 	unloggedBy := newPolicy(t, unlogged.Registry+"/"+unlogged.Repository, S(t).Key)
@@ -53,7 +53,7 @@ func TestADenialSaysWhatByWhomWhyAndWhatToDo(t *testing.T) {
 			"/apis/batch/v1/namespaces/" + c.namespace + "/jobs", workload(t, "Job", c.namespace, "job", unlogged.Ref()),
 			"image " + shown(unlogged) + ` denied by ClusterImagePolicy "` + unloggedBy + `"` + "\n" +
 				`  authority "release-key": NotLogged: a valid signature was found, but its entry is not in log "rekor" (origin ` + S(t).Rekor.Hostname + ", size N)\n" +
-				"  → sign with `cosign sign --rekor-url URL-of-the-log …` and `--tlog-upload=true`, so that the signature is in the log that the policy names",
+				"  → sign it into the log that the policy names: with cosign v3 `--signing-config FILE`, with v2 `--rekor-url URL --tlog-upload=true`",
 			"spec.template.spec.containers[0].image", "NotLogged",
 		},
 	} {

@@ -58,3 +58,66 @@ func TestWhatTheDocumentsTellToApplyRenders(t *testing.T) {
 		})
 	}
 }
+
+// TestCosignHasTheFlagsThatTheDocumentsUse, and all that are used at once in one of its
+// two releases: they differ.
+func TestCosignHasTheFlagsThatTheDocumentsUse(t *testing.T) {
+	t.Parallel()
+	root, err := stack.FindRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	documents := []string{filepath.Join(root, "README.md")}
+	for _, pattern := range []string{"docs/*.md", "docs/ci/*.md"} {
+		found, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		documents = append(documents, found...)
+	}
+	command := regexp.MustCompile("(?m)\\bcosign (sign|attest|public-key|trusted-root create|signing-config create) ([^`\n]*)")
+	flag := regexp.MustCompile(`(?:^|\s)(--?[a-z][a-z0-9-]*)`)
+	commands := 0
+	for _, document := range documents {
+		text, err := os.ReadFile(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range command.FindAllStringSubmatch(strings.ReplaceAll(string(text), "\\\n", " "), -1) {
+			commands++
+			var unknown []string
+			for _, release := range []stack.Cosign{stack.CosignV3, stack.CosignV2} {
+				unknown = nil
+				help := helpOf(t, release, c[1])
+				for _, used := range flag.FindAllStringSubmatch(c[2], -1) {
+					if !help[used[1]] {
+						unknown = append(unknown, used[1])
+					}
+				}
+				if len(unknown) == 0 {
+					break
+				}
+			}
+			if len(unknown) > 0 {
+				t.Errorf("%s: cosign %s has no %v: %s", filepath.Base(document), c[1], unknown, c[0])
+			}
+		}
+	}
+	if commands < 10 {
+		t.Errorf("the documents have %d commands of cosign", commands)
+	}
+}
+
+// helpOf are the flags that a command of cosign says it has.
+func helpOf(t *testing.T, release stack.Cosign, command string) map[string]bool {
+	t.Helper()
+	result, err := S(t).Run(t.Context(), nil, string(release), append(strings.Fields(command), "--help")...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags := map[string]bool{}
+	for _, line := range regexp.MustCompile(`(?m)^\s+(?:(-[a-zA-Z]), )?(--[a-z0-9-]+)`).FindAllStringSubmatch(result.Stdout, -1) {
+		flags[line[1]], flags[line[2]] = true, true
+	}
+	return flags
+}

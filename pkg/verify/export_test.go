@@ -122,5 +122,8 @@ func PartsOf(s Signature) (signature, signed, leaf []byte, err error) {
 	if c.payload != nil {
 		signed = c.payload
 	}
-	return c.signature, signed, c.leaf.Raw, nil
+	if c.leaf != nil {
+		leaf = c.leaf.Raw
+	}
+	return c.signature, signed, leaf, nil
 }
