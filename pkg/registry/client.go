@@ -138,9 +138,7 @@ func newLRU[K comparable, V any](size int) *lru.Cache[K, V] {
 // are made so. What is known by digest stays known.
 func (c *core) SetHosts(hosts Hosts) {
 	hosts = hosts.withPlainHTTP(c.options.InsecureRegistries)
-	before := c.connections.Swap(&connections{
-		generation: c.generations.Add(1), hosts: hosts, named: hosts.named(), proxy: c.options.proxy, dialer: c.options.dialer, transports: map[route]*http.Transport{},
-	})
+	before := c.connections.Swap(c.newConnections(hosts))
 	if before != nil {
 		before.close()
 	}

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"github.com/countersign-dev/countersign/pkg/image"
 )
 
@@ -32,6 +34,31 @@ type connections struct {
 
 	mu         sync.Mutex
 	transports map[route]*http.Transport
+
+	limits Limits
+	// lanes are those to the registries that were asked last, by host[:port].
+	lanes *lru.Cache[string, *lane]
+}
+
+// newConnections returns connections that are made as hosts say.
+func (c *core) newConnections(hosts Hosts) *connections {
+	return &connections{
+		generation: c.generations.Add(1), hosts: hosts, named: hosts.named(), proxy: c.options.proxy, dialer: c.options.dialer,
+		transports: map[route]*http.Transport{}, limits: c.limits, lanes: newLRU[string, *lane](maxLanes),
+	}
+}
+
+// lane returns the way to a registry. Whoever creates Pods names hosts, so only
+// those that were asked last are known.
+func (c *connections) lane(host string) *lane {
+	if known, ok := c.lanes.Get(host); ok {
+		return known
+	}
+	fresh := newLane(host, c.limits)
+	if known, ok, _ := c.lanes.PeekOrAdd(host, fresh); ok {
+		return known
+	}
+	return fresh
 }
 
 // route is what a request has in common with those that it may share a

@@ -21,11 +21,14 @@ type search struct {
 	*core
 	*budget
 	via *connections
+	// memory is that of which bytes are held.
+	memory *share
 	// endpoints are where the place is found, repository is the one of them that is
-	// asked, and credential is as whom.
+	// asked, credential is as whom, and elsewhere whether another one will be asked.
 	endpoints  []endpoint
 	repository name.Repository
 	credential keyring.Credential
+	elsewhere  bool
 	prefix     string // of cosign's tags
 	digest     string
 }
@@ -37,7 +40,10 @@ type budget struct {
 }
 
 func (c *core) newSearch(p place) *search {
-	s := &search{core: c, budget: &budget{}, via: p.via, endpoints: p.endpoints, prefix: p.prefix, digest: p.digest}
+	s := &search{
+		core: c, budget: &budget{}, via: p.via, memory: c.share(p.via.lane(p.repository.Registry())),
+		endpoints: p.endpoints, prefix: p.prefix, digest: p.digest,
+	}
 	s.bytes.Store(c.limits.Total)
 	s.signatures.Store(int64(c.limits.Signatures))
 	return s
@@ -49,10 +55,10 @@ func (c *core) newSearch(p place) *search {
 func (s *search) copies(ctx context.Context, look func(context.Context, *search) ([]verify.Signature, error)) ([]verify.Signature, error) {
 	var all []verify.Signature
 	var failed error
-	for _, e := range s.endpoints {
+	for i, e := range s.endpoints {
 		found, err := tryEach(s.core, e, isUnauthorized, func(as keyring.Credential) ([]verify.Signature, error) {
 			at := *s
-			at.repository, at.credential = e.repository, as
+			at.repository, at.credential, at.elsewhere = e.repository, as, i < len(s.endpoints)-1
 			return look(ctx, &at)
 		})
 		if err == nil && len(found) > 0 {
@@ -64,6 +70,12 @@ func (s *search) copies(ctx context.Context, look func(context.Context, *search)
 		}
 	}
 	return all, failed
+}
+
+// ask is Client.ask, with what is known of the endpoint.
+func (s *search) ask(ctx context.Context, q request) (answer, error) {
+	q.elsewhere = s.elsewhere
+	return s.core.ask(ctx, q)
 }
 
 func (s *search) host() string { return s.repository.RegistryStr() }
@@ -78,19 +90,15 @@ func (s *search) spend(n int64) error {
 
 // hold waits until n more bytes may be held in memory, until release.
 func (s *search) hold(ctx context.Context, n int64) error {
-	if err := s.memory.Acquire(ctx, n); err != nil {
-		return noRoom(err)
+	if err := s.memory.acquire(ctx, n); err != nil {
+		return err
 	}
 	s.held.Add(n)
 	return nil
 }
 
-func noRoom(err error) *Error {
-	return &Error{verify.DeadlineExceeded, "so much is being read from registries that there was no room for more in time", err}
-}
-
 // release ends the search.
-func (s *search) release() { s.memory.Release(s.held.Swap(0)) }
+func (s *search) release() { s.memory.release(s.held.Swap(0)) }
 
 // askForList asks for a list of signatures, whose length only its answer says.
 func (s *search) askForList(ctx context.Context, q request) (answer, error) {
@@ -101,7 +109,7 @@ func (s *search) askForList(ctx context.Context, q request) (answer, error) {
 	a, err := s.ask(ctx, q)
 	surplus := q.max - int64(len(a.body))
 	s.held.Add(-surplus)
-	s.memory.Release(surplus)
+	s.memory.release(surplus)
 	if err != nil {
 		return answer{}, err
 	}

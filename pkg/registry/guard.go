@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"time"
 )
 
 // guard is the RoundTripper beneath everything, token requests included. It sends
@@ -26,6 +27,8 @@ type journey struct {
 	via *connections
 	// home is the registry's host[:port].
 	home string
+	// credential is the ID of the one that is presented there.
+	credential string
 }
 
 func withJourney(ctx context.Context, j journey) context.Context {
@@ -59,7 +62,12 @@ func (g *guard) send(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return j.via.transport(r).RoundTrip(req)
+	began := time.Now()
+	resp, err := j.via.transport(r).RoundTrip(req)
+	if err == nil {
+		j.via.lane(j.home).heard(j.credential, began, req, resp)
+	}
+	return resp, err
 }
 
 // cappedBody fails, where io.LimitReader would end, when there is more.

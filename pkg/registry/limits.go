@@ -30,6 +30,10 @@ type Limits struct {
 	// Memory is the most that is held at a time of what belongs to Total, for all
 	// images and callers together; who finds no room waits. It is at least Total.
 	Memory int64
+	// Requests is how many requests to one registry are under way at a time, a
+	// quarter of them to one repository; whoever comes then waits. One registry has a
+	// quarter of Memory.
+	Requests int
 	// Signatures is the most signatures that one image may have, and the most
 	// layers that a manifest may have.
 	Signatures int
@@ -63,6 +67,7 @@ func DefaultLimits() Limits {
 		Bundle:     1 * mib,
 		Total:      16 * mib,
 		Memory:     128 * mib,
+		Requests:   32,
 		Signatures: 1024,
 		Bundles:    128,
 		Entries:    4096,
@@ -93,8 +98,30 @@ const (
 	// refusalLifetime is how long a registry is not shown again a credential that
 	// it did not know.
 	refusalLifetime = 10 * time.Second
-	// retryPause is waited before the one retry of a temporary failure.
-	retryPause = 100 * time.Millisecond
+	// maxLanes is how many registries are known by how they answered last.
+	maxLanes = 1024
+	// maxTries is how often a request is made that fails in a way that often passes,
+	// and firstPause the least that is waited before the second, twice that at most;
+	// it doubles for the third.
+	maxTries   = 3
+	firstPause = 70 * time.Millisecond
+	// maxThrottledTries is the same where a registry limits the rate. All who ask it
+	// pause together: firstThrottle, or half as long again, twice that if it
+	// does so again, and never longer than maxRest, whatever it says. Whoever would
+	// wait for longer than maxPause is refused at once.
+	maxThrottledTries = 5
+	firstThrottle     = 100 * time.Millisecond
+	maxPause          = 2 * time.Second
+	maxRest           = 30 * time.Second
+	// maxFailures is how many failures in a row make it doubtful whether a registry
+	// is up. Of stalls one is enough, or that nothing came for longSilence when a
+	// request was given up.
+	maxFailures = 5
+	longSilence = time.Second
+	// pingTimeout bounds the ping that decides, and openFor is how long a registry
+	// that did not answer it is not asked.
+	pingTimeout = 2 * time.Second
+	openFor     = time.Second
 	// shownText is the longest text from elsewhere that an error repeats.
 	shownText = 200
 )
@@ -108,6 +135,7 @@ func (l Limits) withDefaults() Limits {
 	l.List = or(l.List, d.List)
 	l.Total = or(l.Total, d.Total)
 	l.Memory = max(or(l.Memory, d.Memory), l.Total, l.Manifest, l.List)
+	l.Requests = or(l.Requests, d.Requests)
 	l.Signatures = or(l.Signatures, d.Signatures)
 	l.Bundles = or(l.Bundles, d.Bundles)
 	l.Entries = or(l.Entries, d.Entries)
@@ -129,8 +157,15 @@ func or[T int | int64 | time.Duration](value, fallback T) T {
 // exchange bounds one request and its answer.
 func (l Limits) exchange() time.Duration { return l.Timeout / 6 }
 
+// ping bounds the question whether a registry is up: those who wait for it are not
+// gone by then.
+func (l Limits) ping() time.Duration { return min(pingTimeout, l.exchange()/2) }
+
 // shared bounds work that several callers wait for.
 func (l Limits) shared() time.Duration { return l.Timeout / 3 }
+
+// registryMemory is the part of Memory that one registry may have.
+func (l Limits) registryMemory() int64 { return max(l.Memory/4, l.Total, l.Manifest, l.List) }
 
 // response is the most that any response may hold, whoever reads it.
 func (l Limits) response() int64 {

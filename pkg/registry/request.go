@@ -6,17 +6,13 @@ package registry
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"mime"
-	"net"
 	"net/http"
 	"net/url"
 	"regexp"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/countersign-dev/countersign/pkg/registry/keyring"
 )
@@ -34,6 +30,9 @@ type request struct {
 	max int64
 	// stay means that a redirect to another host is an answer, not followed.
 	stay bool
+	// elsewhere means that another endpoint will be asked if this one limits the rate
+	// of requests: it is not waited for.
+	elsewhere bool
 }
 
 // answer is what the registry said, whatever its status. The body is read whole
@@ -56,24 +55,6 @@ func (r request) url() *url.URL {
 	}
 }
 
-// ask sends a request and, where it failed in a way that often passes, once
-// more. The error is an *Error.
-func (c *core) ask(ctx context.Context, r request) (answer, error) {
-	a, err := c.askOnce(ctx, r)
-	c.note(r, err)
-	if !passing(ctx, a, err) {
-		return a, err
-	}
-	select {
-	case <-ctx.Done():
-		return a, err
-	case <-time.After(retryPause):
-	}
-	a, err = c.askOnce(ctx, r)
-	c.note(r, err)
-	return a, err
-}
-
 // note logs more of an error than its kind, which is all that a denial says.
 func (c *core) note(r request, err error) {
 	if err == nil {
@@ -82,30 +63,7 @@ func (c *core) note(r request, err error) {
 	c.log.V(1).Info("A request to a registry failed", "repository", r.repository.Name(), "path", r.path, "error", causeOf(err))
 }
 
-// passing tells whether a failure is worth one more try. A registry that limits
-// the rate of requests is not asked again.
-func passing(ctx context.Context, a answer, err error) bool {
-	if ctx.Err() != nil {
-		return false
-	}
-	var (
-		handshake *transport.Error
-		network   *net.OpError
-	)
-	switch {
-	case err == nil:
-		return a.status >= http.StatusInternalServerError && a.status != http.StatusNotImplemented
-	case errors.Is(err, errRefused):
-		return false
-	case errors.As(err, &handshake):
-		return handshake.StatusCode >= http.StatusInternalServerError
-	case errors.As(err, &network):
-		return !network.Timeout() && network.Op != "remote error" // which is a TLS alert
-	default:
-		return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
-	}
-}
-
+// askOnce sends a request. The error is an *Error.
 func (c *core) askOnce(ctx context.Context, r request) (answer, error) {
 	// Also ends what is left of an exchange when we have what we want of it.
 	ctx, cancel := context.WithTimeout(ctx, c.limits.exchange())
@@ -115,7 +73,7 @@ func (c *core) askOnce(ctx context.Context, r request) (answer, error) {
 	if err != nil {
 		return answer{}, failure(ctx, host, err)
 	}
-	ctx = withJourney(ctx, journey{r.via, host})
+	ctx = withJourney(ctx, journey{r.via, host, r.credential.ID})
 	req, err := http.NewRequestWithContext(ctx, r.method, r.url().String(), nil)
 	if err != nil {
 		return answer{}, failure(ctx, host, err)

@@ -69,9 +69,9 @@ func resolvingKey(ref image.Reference, endpoints []endpoint) string {
 // resolveAnywhere asks at each endpoint in turn, until one of them knows the tag.
 func (c *core) resolveAnywhere(ctx context.Context, via *connections, endpoints []endpoint, tag string) (string, error) {
 	var failed error
-	for _, e := range endpoints {
+	for i, e := range endpoints {
 		digest, err := tryEach(c, e, isUnauthorizedOrAbsent, func(as keyring.Credential) (string, error) {
-			return c.resolve(ctx, via, as, e.repository.Tag(tag))
+			return c.resolve(ctx, request{via: via, credential: as, elsewhere: i < len(endpoints)-1}, e.repository.Tag(tag))
 		})
 		if err == nil {
 			return digest, nil
@@ -90,16 +90,10 @@ func isUnauthorizedOrAbsent(err error) bool {
 	return isUnauthorized(err) || (errors.As(err, &known) && known.Reason == verify.ImageNotFound)
 }
 
-func (c *core) resolve(ctx context.Context, via *connections, as keyring.Credential, ref name.Reference) (string, error) {
-	q := request{
-		via:        via,
-		credential: as,
-		repository: ref.Context(),
-		method:     http.MethodHead,
-		path:       "manifests/" + ref.Identifier(),
-		accept:     strings.Join(imageTypes, ","),
-		max:        c.limits.Manifest,
-	}
+// resolve asks one endpoint, in the way that q says.
+func (c *core) resolve(ctx context.Context, q request, ref name.Reference) (string, error) {
+	q.repository, q.method, q.path = ref.Context(), http.MethodHead, "manifests/"+ref.Identifier()
+	q.accept, q.max = strings.Join(imageTypes, ","), c.limits.Manifest
 	a, err := c.ask(ctx, q)
 	if err != nil {
 		return "", err
@@ -128,10 +122,11 @@ func (c *core) resolve(ctx context.Context, via *connections, as keyring.Credent
 
 // askHeld is ask, once there is room for the answer.
 func (c *core) askHeld(ctx context.Context, q request) (answer, error) {
-	if err := c.memory.Acquire(ctx, q.max); err != nil {
-		return answer{}, noRoom(err)
+	memory := c.share(q.via.lane(q.repository.RegistryStr()))
+	if err := memory.acquire(ctx, q.max); err != nil {
+		return answer{}, err
 	}
-	defer c.memory.Release(q.max)
+	defer memory.release(q.max)
 	return c.ask(ctx, q)
 }
 

@@ -104,7 +104,7 @@ func (c *core) handshake(ctx context.Context, r request) (http.RoundTripper, err
 	if err != nil {
 		return nil, unavailable("registry %s is not a host", printable(host))
 	}
-	ctx = withJourney(ctx, journey{via, host})
+	ctx = withJourney(ctx, journey{via, host, r.credential.ID})
 	scopes := []string{r.repository.Scope(transport.PullScope)}
 	return transport.NewWithContext(ctx, registry, credentials, transport.NewUserAgent(c.guard, "countersign"), scopes)
 }
