@@ -4,6 +4,7 @@
 package registry
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -128,9 +129,13 @@ func read(resp *http.Response, limit int64) (answer, error) {
 	if resp.ContentLength > limit {
 		return a, errTooLarge
 	}
-	body, err := io.ReadAll(&cappedBody{ReadCloser: resp.Body, left: limit})
+	var body bytes.Buffer
+	if resp.ContentLength > 0 { // one that is a lie takes no more than the limit, either
+		body.Grow(int(resp.ContentLength) + bytes.MinRead)
+	}
+	_, err := body.ReadFrom(&cappedBody{ReadCloser: resp.Body, left: limit})
 	if err == nil {
-		a.body = body
+		a.body = body.Bytes()
 	}
 	return a, err
 }
