@@ -36,7 +36,7 @@ func full(t *testing.T) map[string]func(f *fake) {
 		"a layer of a million fields":    legacy(serve(ociManifest, pad(`{"layers":[{`, `"a":0,`, `"b":0}]}`))),
 		"annotations of a million names": legacy(serve(ociManifest, pad(`{"layers":[{"annotations":{`, `"a":"",`, `"b":""}}]}`))),
 		"a text of escapes":              legacy(serve(ociManifest, pad(`{"mediaType":"`, `\u0000`, `"}`))),
-		"an error without end":           legacy(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(403); endless("")(w, r) }),
+		"an error without end":           legacy(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusForbidden); endless("")(w, r) }),
 		"a handshake without end":        func(f *fake) { f.on("/v2/", endless("")) },
 		"a token without end":            func(f *fake) { f.protect(endless("application/json")) },
 		"sixteen pages of a mebibyte": func(f *fake) {

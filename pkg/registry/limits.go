@@ -110,7 +110,7 @@ const (
 	// does so again, and never longer than maxRest, whatever it says. Whoever would
 	// wait for longer than maxPause is refused at once.
 	maxThrottledTries = 5
-	firstThrottle     = 100 * time.Millisecond
+	firstThrottle     = 50 * time.Millisecond
 	maxPause          = 2 * time.Second
 	maxRest           = 30 * time.Second
 	// maxFailures is how many failures in a row make it doubtful whether a registry
