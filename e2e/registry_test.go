@@ -36,7 +36,8 @@ func TestARegistryThatIsDownRefusesUntilItIsUpAgain(t *testing.T) {
 	if err := registry.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	admitted(t, runPod(t, namespace, "by-tag", image.Ref()))
+	// It is left alone for a second after it was found to be down.
+	eventually(t, "the registry to be asked again", func() bool { return runPod(t, namespace, "by-tag", image.Ref()).Code == 0 })
 	admitted(t, runPod(t, namespace, "by-digest", image.ByDigest()))
 }
 
@@ -63,6 +64,12 @@ func TestWhatARegistryAnswersWronglyIsNeverTakenForNoSignature(t *testing.T) {
 		},
 		"other bytes under the payload's digest": {
 			stack.SignOptions{}, stack.Image.Ref, "/blobs/", stack.RewriteBody(func(b []byte) []byte { flip(b); return b }), "RegistryUnavailable",
+		},
+		"half of the signature's manifest": {
+			stack.SignOptions{}, stack.Image.Ref, ".sig", stack.RewriteBody(func(b []byte) []byte { return b[:len(b)/2] }), "RegistryUnavailable",
+		},
+		"half of the list of referrers": {
+			bundleByV3(), stack.Image.ByDigest, "/referrers/", stack.RewriteBody(func(b []byte) []byte { return b[:len(b)/2] }), "RegistryUnavailable",
 		},
 		"a connection that is closed on the list of referrers": {
 			bundleByV3(), stack.Image.ByDigest, "/referrers/", stack.Drop(), "RegistryUnavailable",

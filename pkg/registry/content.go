@@ -41,7 +41,7 @@ type budget struct {
 
 func (c *core) newSearch(p place) *search {
 	s := &search{
-		core: c, budget: &budget{}, via: p.via, memory: c.share(p.via.lane(p.repository.Registry())),
+		core: c, budget: &budget{}, via: p.via, memory: c.share(p.via.lane(p.repository.Name().RegistryStr())),
 		endpoints: p.endpoints, prefix: p.prefix, digest: p.digest,
 	}
 	s.bytes.Store(c.limits.Total)

@@ -31,8 +31,8 @@ type Limits struct {
 	// images and callers together; who finds no room waits. It is at least Total.
 	Memory int64
 	// Requests is how many requests to one registry are under way at a time, a
-	// quarter of them to one repository; whoever comes then waits. One registry has a
-	// quarter of Memory.
+	// quarter of them to one repository; whoever comes then waits. One registry has
+	// half of Memory.
 	Requests int
 	// Signatures is the most signatures that one image may have, and the most
 	// layers that a manifest may have.
@@ -165,7 +165,7 @@ func (l Limits) ping() time.Duration { return min(pingTimeout, l.exchange()/2) }
 func (l Limits) shared() time.Duration { return l.Timeout / 3 }
 
 // registryMemory is the part of Memory that one registry may have.
-func (l Limits) registryMemory() int64 { return max(l.Memory/4, l.Total, l.Manifest, l.List) }
+func (l Limits) registryMemory() int64 { return max(l.Memory/2, l.Total, l.Manifest, l.List) }
 
 // response is the most that any response may hold, whoever reads it.
 func (l Limits) response() int64 {

@@ -397,3 +397,37 @@ func TestRetryAfter(t *testing.T) {
 		})
 	}
 }
+
+// TestAnExpiredTokenIsRenewedAFewTimes: all who ask with it find out at once.
+func TestAnExpiredTokenIsRenewedAFewTimes(t *testing.T) {
+	f := newFake(t)
+	var issued, expired atomic.Int32
+	f.onEverything(func(w http.ResponseWriter, r *http.Request) {
+		var token int32
+		_, _ = fmt.Sscanf(r.Header.Get("Authorization"), "Bearer %d", &token)
+		switch {
+		case r.URL.Path == "/token":
+			_, _ = fmt.Fprintf(w, `{"token":"%d"}`, issued.Add(1))
+		case token <= expired.Load():
+			w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="%s/token",service="fake"`, f.URL))
+			w.WriteHeader(http.StatusUnauthorized)
+		default:
+			slowly(withDigest(ociManifest, subject))(w, r)
+		}
+	})
+	f.on("/v2/", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="%s/token",service="fake"`, f.URL))
+		w.WriteHeader(http.StatusUnauthorized)
+	})
+	client := f.client(Limits{})
+	for i, most := range []int32{1, 8} {
+		name, before := []string{"at first", "when it has expired"}[i], issued.Load()
+		if reasons := resolveAll(t, client, f.refs(t, 100, "a")); reasons[""] != 100 {
+			t.Errorf("%s: %v, want all of them answered", name, reasons)
+		}
+		if n := issued.Load() - before; n > most {
+			t.Errorf("%s: %d tokens were issued for 100 questions, want %d at most", name, n, most)
+		}
+		expired.Store(issued.Load())
+	}
+}
