@@ -233,3 +233,36 @@ func TestTheComponentsForPullSecretsAreAccepted(t *testing.T) {
 		admitted(t, kubectl(t, manifests, "apply", "--dry-run=server", "--server-side", "--force-conflicts", "-f", "-"))
 	}
 }
+
+// TestSignaturesLieInAnotherPrivateRepository, whose password the policy knows and nobody
+// else.
+func TestSignaturesLieInAnotherPrivateRepository(t *testing.T) {
+	t.Parallel()
+	namespace := newNamespace(t)
+	private := newPrivateRegistry(t, nil)
+	host := S(t).Registry.Host
+	repository, secret := private.Host+"/"+newName(t)+"/signatures", newName(t)
+	mustKubectl(t, "", "create", "secret", "docker-registry", secret, "-n", stack.Namespace,
+		"--docker-server="+private.Host, "--docker-username=robot", "--docker-password=right")
+	t.Cleanup(func() {
+		if _, err := S(t).Kubectl(context.Background(), "", "delete", "secret", secret, "-n", stack.Namespace); err != nil {
+			t.Error(err)
+		}
+	})
+	from := func(secrets string) (good, bad stack.Image) {
+		good, bad = pushImage(t, S(t).Registry), pushImage(t, S(t).Registry)
+		sign(t, good, stack.SignOptions{Repository: repository, Through: private})
+		for _, image := range []stack.Image{good, bad} {
+			name := newName(t)
+			policy := stack.KeyPolicy(name, host+"/"+image.Repository, S(t).Key)
+			applied(t, "clusterimagepolicy/"+name, strings.Replace(policy, "    key:\n", "    source: [{oci: "+repository+secrets+"}]\n    key:\n", 1))
+		}
+		return good, bad
+	}
+	good, bad := from(", signaturePullSecrets: [{name: " + secret + "}]")
+	reached(t, namespace, bad)
+	admitted(t, runPod(t, namespace, newName(t), good.Ref()))
+	refused(t, runPod(t, namespace, newName(t), bad.Ref()), "NoSignature", "looked in "+repository)
+	locked, _ := from("")
+	refused(t, runPod(t, namespace, newName(t), locked.Ref()), "RegistryUnauthorized", private.Host)
+}

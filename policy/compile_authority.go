@@ -42,7 +42,7 @@ func (p *Policy) compileVerifier(ctx context.Context, a *v1alpha1.Authority, pat
 		},
 		func() *problemError { return compileRequirements(verifier, a, path) },
 		func() (problem *problemError) {
-			compiled.sources, problem = p.compileSources(a.Source, path+".source")
+			compiled.sources, problem = p.compileSources(ctx, a.Source, path+".source", t.Secrets)
 			return problem
 		},
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
 	"github.com/countersign-dev/countersign/pkg/image"
 	"github.com/countersign-dev/countersign/pkg/registry"
+	"github.com/countersign-dev/countersign/pkg/registry/keyring"
 	"github.com/countersign-dev/countersign/pkg/verify"
 )
 
@@ -37,7 +38,9 @@ type Policy struct {
 	// memory holds what was verified in full, where onUnavailable may need it.
 	memory *memory
 	// sources are all that its authorities name.
-	sources  []registry.Source
+	sources []registry.Source
+	// keyrings are those of its sources, by the names of their Secrets.
+	keyrings map[string]*keyring.Keyring
 	problems []Problem
 	notes    []Note
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
 	"github.com/countersign-dev/countersign/pkg/image"
 	"github.com/countersign-dev/countersign/pkg/registry"
+	"github.com/countersign-dev/countersign/pkg/trust"
 	"github.com/countersign-dev/countersign/pkg/verify"
 )
 
@@ -195,7 +196,7 @@ func TestCompileSources(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, problem := (&Policy{}).compileSources(tt.sources, "spec.authorities[0].source")
+			got, problem := (&Policy{}).compileSources(t.Context(), tt.sources, "spec.authorities[0].source", trust.Secrets{})
 			path := ""
 			if problem != nil {
 				path = problem.path
@@ -204,5 +205,42 @@ func TestCompileSources(t *testing.T) {
 				t.Errorf("problem at %q, want %q (-want +got):\n%s", path, tt.path, diff)
 			}
 		})
+	}
+}
+
+func TestSignaturePullSecretsAreThoseOfTheSource(t *testing.T) {
+	secrets := trust.Secrets{
+		"pull":   {".dockerconfigjson": []byte(`{"auths":{"one.example":{"username":"u","password":"p"}}}`)},
+		"old":    {".dockercfg": []byte(`{"one.example":{"username":"o","password":"p"}}`)},
+		"broken": {".dockerconfigjson": []byte(`{"auths":{"one.example":"hunter2"`)},
+		"other":  {"cosign.pub": []byte("hunter2")},
+	}
+	named := func(names ...string) v1alpha1.Source {
+		s := v1alpha1.Source{OCI: "one.example/sigs"}
+		for _, name := range names {
+			s.SignaturePullSecrets = append(s.SignaturePullSecrets, v1alpha1.SecretReference{Name: name})
+		}
+		return s
+	}
+	const path = "spec.authorities[0].source"
+	p := &Policy{}
+	got, problem := p.compileSources(t.Context(), []v1alpha1.Source{named("pull", "old"), named("pull", "old"), named("old")}, path, secrets)
+	if problem != nil || len(got) != 2 || len(p.sources) != 2 {
+		t.Fatalf("%v, %v", got, problem)
+	}
+	for i, want := range []int{2, 1} {
+		if found := got[i].Credentials.Lookup(got[i].Repository.Name()); len(found) != want || strings.Contains(found[0].Owner, "pull") {
+			t.Errorf("source %d has %v", i, found)
+		}
+	}
+	again, problem := p.compileSources(t.Context(), []v1alpha1.Source{named("old")}, path, secrets)
+	if problem != nil || again[0] != got[1] || len(p.sources) != 2 {
+		t.Errorf("the same source of another authority is another one: %v", again)
+	}
+	for name, at := range map[string]string{"gone": "[1]", "broken": "[1]", "other": "[1]"} {
+		_, problem := (&Policy{}).compileSources(t.Context(), []v1alpha1.Source{named("pull", name)}, path, secrets)
+		if problem == nil || problem.path != path+"[0].signaturePullSecrets"+at || !strings.Contains(problem.Error(), name) || strings.Contains(problem.Error(), "hunter2") {
+			t.Errorf("%s: %v", name, problem)
+		}
 	}
 }

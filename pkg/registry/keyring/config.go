@@ -30,6 +30,7 @@ var (
 	// errMalformed is all that is said of content that cannot be read: the errors of
 	// decoders repeat parts of it.
 	errMalformed = errors.New("is not a Docker configuration that can be read")
+	errNoConfig  = errors.New("holds neither .dockerconfigjson nor .dockercfg")
 	errTooMany   = errors.New("names more registries than are read")
 )
 
@@ -54,6 +55,17 @@ func ParseDockercfg(raw []byte) (Config, error) {
 		return Config{}, errMalformed
 	}
 	return newConfig(auths)
+}
+
+// ParseSecret reads the data of a Secret of either type.
+func ParseSecret(data map[string][]byte) (Config, error) {
+	if raw, ok := data[".dockerconfigjson"]; ok {
+		return ParseConfigJSON(raw)
+	}
+	if raw, ok := data[".dockercfg"]; ok {
+		return ParseDockercfg(raw)
+	}
+	return Config{}, errNoConfig
 }
 
 func newConfig(auths map[string]authn.AuthConfig) (Config, error) {

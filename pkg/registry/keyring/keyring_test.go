@@ -149,6 +149,24 @@ func TestConfigurationsAreRead(t *testing.T) {
 	}
 }
 
+func TestSecretsOfBothTypesAreRead(t *testing.T) {
+	for name, tc := range map[string]struct {
+		data map[string][]byte
+		want error
+	}{
+		"dockerconfigjson": {map[string][]byte{".dockerconfigjson": []byte(`{"auths":{"r.example":{"username":"u","password":"p"}}}`)}, nil},
+		"dockercfg":        {map[string][]byte{".dockercfg": []byte(`{"r.example":{"username":"u","password":"p"}}`)}, nil},
+		"malformed":        {map[string][]byte{".dockercfg": []byte(`{"r.example":"hunter2"}`)}, errMalformed},
+		"something else":   {map[string][]byte{"tls.key": []byte("hunter2")}, errNoConfig},
+		"nothing":          {nil, errNoConfig},
+	} {
+		c, err := ParseSecret(tc.data)
+		if err != tc.want || c.IsEmpty() != (tc.want != nil) { //nolint:errorlint // there is nothing in it
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func many(n int) string {
 	var entries []string
 	for i := range n {

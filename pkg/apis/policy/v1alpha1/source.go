@@ -28,4 +28,15 @@ type Source struct {
 	// +kubebuilder:validation:MaxLength=53
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`
 	TagPrefix string `json:"tagPrefix,omitempty"`
+
+	// signaturePullSecrets name Secrets of type kubernetes.io/dockerconfigjson or
+	// kubernetes.io/dockercfg in countersign's own namespace. What they hold for the
+	// registry of this place is presented to it, besides the pull secrets of whoever
+	// uses the image. They default to none.
+	// +optional
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=4
+	// +listType=map
+	// +listMapKey=name
+	SignaturePullSecrets []SecretReference `json:"signaturePullSecrets,omitempty"`
 }

@@ -83,6 +83,7 @@ func TestBoundsAreThoseOfTheSchema(t *testing.T) {
 		"source":                 *source.MaxItems,
 		"oci":                    *source.Items.Schema.Properties["oci"].MaxLength,
 		"tagPrefix":              *source.Items.Schema.Properties["tagPrefix"].MaxLength,
+		"signaturePullSecrets":   *source.Items.Schema.Properties["signaturePullSecrets"].MaxItems,
 		"annotation":             *authority["annotations"].AdditionalProperties.Schema.MaxLength,
 		"certificateAuthorities": *roots["certificateAuthorities"].MaxItems,
 		"timestampAuthorities":   *roots["timestampAuthorities"].MaxItems,
@@ -93,7 +94,7 @@ func TestBoundsAreThoseOfTheSchema(t *testing.T) {
 	want = map[string]int64{
 		"identities": maxIdentities, "issuer": maxIdentityText, "subject": maxIdentityText, "issuerRegExp": maxRegExp, "subjectRegExp": maxRegExp,
 		"extensions": maxExtensions, "extension": maxIdentityText, "attestations": maxAttestations, "predicateType": maxPredicateType,
-		"annotations": maxAnnotations, "annotation": maxAnnotation, "source": maxSources, "oci": maxOCI, "tagPrefix": maxTagPrefix, "certificateAuthorities": maxRootAuthorities,
+		"annotations": maxAnnotations, "annotation": maxAnnotation, "source": maxSources, "oci": maxOCI, "tagPrefix": maxTagPrefix, "signaturePullSecrets": maxSignaturePullSecrets, "certificateAuthorities": maxRootAuthorities,
 		"timestampAuthorities": maxRootAuthorities, "ctLogs": maxRootLogs, "tLogs": maxRootLogs, "uri": maxURI,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -18,6 +18,8 @@ const (
 	maxSources   = 4
 	maxOCI       = 512
 	maxTagPrefix = 53
+
+	maxSignaturePullSecrets = 4
 )
 
 // sources checks where an authority looks for signatures.
@@ -26,7 +28,7 @@ func sources(path *field.Path, sources []v1alpha1.Source) field.ErrorList {
 	if len(sources) > maxSources {
 		errs = append(errs, field.TooMany(path, len(sources), maxSources))
 	}
-	seen := sets.New[v1alpha1.Source]()
+	seen := sets.New[sourceKey]()
 	for i, s := range sources {
 		errs = append(errs, source(path.Index(i), s)...)
 		if seen.Has(canonical(s)) {
@@ -38,10 +40,10 @@ func sources(path *field.Path, sources []v1alpha1.Source) field.ErrorList {
 }
 
 func source(path *field.Path, s v1alpha1.Source) field.ErrorList {
-	if s == (v1alpha1.Source{}) {
-		return field.ErrorList{field.Required(path, "at least one of oci, tagPrefix must be set")}
+	if s.OCI == "" && s.TagPrefix == "" && len(s.SignaturePullSecrets) == 0 {
+		return field.ErrorList{field.Required(path, "at least one of oci, tagPrefix, signaturePullSecrets must be set")}
 	}
-	var errs field.ErrorList
+	errs := signaturePullSecrets(path.Child("signaturePullSecrets"), s.SignaturePullSecrets)
 	if len(s.OCI) > maxOCI {
 		errs = append(errs, field.TooLong(path.Child("oci"), "", maxOCI))
 	} else if _, err := image.ParseRepository(s.OCI); s.OCI != "" && err != nil {
@@ -53,18 +55,38 @@ func source(path *field.Path, s v1alpha1.Source) field.ErrorList {
 	return errs
 }
 
-// canonical gives two spellings of one place one form.
-func canonical(s v1alpha1.Source) v1alpha1.Source {
+func signaturePullSecrets(path *field.Path, secrets []v1alpha1.SecretReference) field.ErrorList {
+	var errs field.ErrorList
+	if len(secrets) > maxSignaturePullSecrets {
+		errs = append(errs, field.TooMany(path, len(secrets), maxSignaturePullSecrets))
+	}
+	seen := sets.New[string]()
+	for i, s := range secrets {
+		errs = append(errs, secretName(path.Index(i).Child("name"), s.Name)...)
+		if seen.Has(s.Name) {
+			errs = append(errs, field.Duplicate(path.Index(i), s.Name))
+		}
+		seen.Insert(s.Name)
+	}
+	return errs
+}
+
+// sourceKey tells one place from another.
+type sourceKey struct{ repository, tagPrefix string }
+
+// canonical gives two spellings of one place one form. With other credentials it is
+// the same place.
+func canonical(s v1alpha1.Source) sourceKey {
 	if repository, err := image.ParseRepository(s.OCI); err == nil {
 		s.OCI = repository.String()
 	}
-	return s
+	return sourceKey{s.OCI, s.TagPrefix}
 }
 
 // distinctSources refuses a policy that looks in too many places: each costs
 // requests for every image, and has limits of its own on what it may send.
 func distinctSources(path *field.Path, authorities []v1alpha1.Authority) field.ErrorList {
-	seen := sets.New[v1alpha1.Source]()
+	seen := sets.New[sourceKey]()
 	for i := range authorities {
 		for j, s := range authorities[i].Source {
 			if seen.Insert(canonical(s)); len(seen) > v1alpha1.MaxPolicySources {

@@ -21,6 +21,12 @@ func TestSources(t *testing.T) {
 		}
 		return all
 	}
+	named := func(names ...string) (secrets []v1alpha1.SecretReference) {
+		for _, name := range names {
+			secrets = append(secrets, v1alpha1.SecretReference{Name: name})
+		}
+		return secrets
+	}
 	for name, tc := range map[string]struct {
 		sources []v1alpha1.Source
 		want    []string
@@ -29,6 +35,13 @@ func TestSources(t *testing.T) {
 		"a prefix":                      {[]v1alpha1.Source{{TagPrefix: "release-"}}, nil},
 		"one repository, two prefixes":  {[]v1alpha1.Source{{OCI: "registry.example/s", TagPrefix: "a"}, {OCI: "registry.example/s", TagPrefix: "b"}}, nil},
 		"as many as there may be":       {prefixes(maxSources, "a"), nil},
+		"pull secrets":                  {[]v1alpha1.Source{{OCI: "registry.example/s", SignaturePullSecrets: named("a", "b")}}, nil},
+		"pull secrets alone":            {[]v1alpha1.Source{{SignaturePullSecrets: named("a")}}, nil},
+		"a pull secret twice":           {[]v1alpha1.Source{{SignaturePullSecrets: named("a", "a")}}, []string{at + "[0].signaturePullSecrets[1]"}},
+		"a pull secret without a name":  {[]v1alpha1.Source{{SignaturePullSecrets: named("")}}, []string{at + "[0].signaturePullSecrets[0].name"}},
+		"a path in place of a name":     {[]v1alpha1.Source{{SignaturePullSecrets: named("../a")}}, []string{at + "[0].signaturePullSecrets[0].name"}},
+		"too many pull secrets":         {[]v1alpha1.Source{{SignaturePullSecrets: named("a", "b", "c", "d", "e")}}, []string{at + "[0].signaturePullSecrets"}},
+		"one place, other credentials":  {[]v1alpha1.Source{{TagPrefix: "a", SignaturePullSecrets: named("a")}, {TagPrefix: "a"}}, []string{at + "[1]"}},
 		"neither":                       {[]v1alpha1.Source{{}}, []string{at + "[0]"}},
 		"a tag":                         {[]v1alpha1.Source{{OCI: "registry.example/s:v1"}}, []string{at + "[0].oci"}},
 		"a digest":                      {[]v1alpha1.Source{{OCI: "registry.example/s@sha256:" + strings.Repeat("a", 64)}}, []string{at + "[0].oci"}},
