@@ -69,6 +69,7 @@ func (o *serveOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.noMatch, "no-match-policy", string(policy.NoMatchAllow), "what happens to an image that no policy covers: allow, warn or deny")
 	f.BoolVar(&o.pinDigests, "pin-digests", true, "pin the images of Pods to digests, and refuse Pods whose covered images are not")
 	o.registries.register(f)
+	o.registries.registerIdentities(f)
 	o.secrets.register(f)
 	registerExtractors(f, &o.extractors)
 	f.DurationVar(&o.kmsRefreshInterval, "kms-refresh-interval", kms.DefaultRefreshInterval, "time after which a key service is asked again for a public key")

@@ -7,7 +7,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,6 +23,7 @@ import (
 
 	"github.com/countersign-dev/countersign/pkg/registry"
 	"github.com/countersign-dev/countersign/pkg/registry/config"
+	"github.com/countersign-dev/countersign/pkg/registry/workload"
 )
 
 // insecureVariable names registries to speak to by plain HTTP, with commas between
@@ -35,6 +38,8 @@ const configInterval = 10 * time.Second
 type registryOptions struct {
 	config   string
 	insecure []string
+	// identities name the cloud providers whose identity is used at their registries.
+	identities []string
 }
 
 func (o *registryOptions) register(f *pflag.FlagSet) {
@@ -46,9 +51,33 @@ func (o *registryOptions) register(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.insecure, "insecure-registry", named, "host[:port] of a registry to speak to by plain HTTP (repeatable; else $"+insecureVariable+", with commas)")
 }
 
+// registerIdentities is for the commands that run in a cluster: people have logged in.
+func (o *registryOptions) registerIdentities(f *pflag.FlagSet) {
+	f.StringArrayVar(&o.identities, "registry-identity", nil, "amazon, azure or google: ask that provider's registries by the identity that it gives this workload (repeatable)")
+}
+
+// keychain returns this program's own credentials: what Docker's configuration says, and
+// what its identities are given.
+func (o *registryOptions) keychain() (authn.Keychain, error) {
+	all := []authn.Keychain{authn.DefaultKeychain}
+	providers := identityProviders()
+	for _, name := range o.identities {
+		p, ok := providers[name]
+		if !ok {
+			return nil, fmt.Errorf("--registry-identity: this build knows %q, not %q", slices.Sorted(maps.Keys(providers)), name)
+		}
+		all = append(all, workload.NewKeychain(p))
+	}
+	return authn.NewMultiKeychain(all...), nil
+}
+
 // open returns a client, and the file to follow, which is nil if there is none.
 func (o *registryOptions) open(log logr.Logger, trace func(registry.Exchange)) (*registry.Client, *config.File, error) {
-	options := registry.Options{Keychain: authn.DefaultKeychain, InsecureRegistries: o.insecure, Logger: log, Trace: trace}
+	keychain, err := o.keychain()
+	if err != nil {
+		return nil, nil, err
+	}
+	options := registry.Options{Keychain: keychain, InsecureRegistries: o.insecure, Logger: log, Trace: trace}
 	if o.config == "" {
 		return registry.New(options), nil, nil
 	}

@@ -83,6 +83,7 @@ func (c *core) authenticator(ctx context.Context, r request) (authn.Authenticato
 	own, err := authn.Resolve(ctx, c.keychain, r.repository)
 	switch {
 	case err != nil:
+		c.log.V(1).Info("Credentials of our own cannot be loaded", "registry", r.repository.RegistryStr(), "error", printable(err.Error()))
 		return nil, &Error{verify.RegistryUnauthorized, "the credentials for registry " + r.repository.RegistryStr() + " cannot be loaded", err}
 	case own == authn.Anonymous:
 		return nil, errNoneOwned
