@@ -5,6 +5,8 @@ package policy
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -15,11 +17,11 @@ import (
 	"github.com/countersign-dev/countersign/pkg/verify"
 )
 
-// landlord opens registries by namespace.
+// landlord opens registries by namespace and pull secrets.
 type landlord map[string]tenantOf
 
 func (l landlord) Open(_ context.Context, origin Origin) TenantRegistry {
-	if t, ok := l[origin.Namespace]; ok {
+	if t, ok := l[strings.Join(append([]string{origin.Namespace}, origin.Pull.Secrets...), "/")]; ok {
 		return t
 	}
 	return nil
@@ -33,7 +35,9 @@ type tenantOf struct {
 
 func (t tenantOf) Scope(image.Reference, []registry.Source) string { return t.scope }
 
-func of(namespace string) Origin { return Origin{Namespace: namespace} }
+func of(namespace string, secrets ...string) Origin {
+	return Origin{Namespace: namespace, Pull: image.PullNames{Secrets: secrets}}
+}
 
 var refusesUs = &registry.Error{Reason: verify.RegistryUnauthorized, Detail: "who are you"}
 
@@ -44,26 +48,33 @@ func TestNobodyJoinsTheEvaluationOfSomebodyElse(t *testing.T) {
 	owner := &scripted{digest: digestOf("1"), fresh: signed("a"), hold: make(chan struct{})}
 	stranger := &scripted{resolveErr: refusesUs}
 	e := NewEvaluator(Options{Policies: NewSet(p), Registry: stranger, Tenants: landlord{
-		"owner": {owner, "x"}, "stranger": {stranger, "y"}, "same-secret": {stranger, "x"},
+		"owner": {owner, "x"}, "stranger": {stranger, "y"}, "same-secret": {stranger, "x"}, "owner/other": {stranger, "y"},
 	}})
 	good := make(chan string, 2)
 	for range 2 {
 		go func() { good <- summary(e.Evaluate(context.WithoutCancel(t.Context()), of("owner"), written)) }()
 	}
-	for begun := 0; begun == 0; time.Sleep(time.Millisecond) {
+	pinned := make(chan string, 1)
+	go func() {
+		got, err := e.Pin(context.WithoutCancel(t.Context()), of("owner"), written)
+		pinned <- fmt.Sprint(got, err)
+	}()
+	for begun := 0; begun < 2; time.Sleep(time.Millisecond) {
 		owner.mu.Lock()
 		begun = owner.resolved
 		owner.mu.Unlock()
 	}
 	// same-secret has the same credentials under names of its own, which are in the
 	// answer.
-	for _, namespace := range []string{"stranger", "same-secret", "nobody", ""} {
-		if got := summary(e.Evaluate(t.Context(), of(namespace), written)); got != "p=Unavailable/RegistryUnauthorized" {
-			t.Errorf("%q: %s", namespace, got)
+	for _, origin := range []Origin{of("stranger"), of("same-secret"), of("owner", "other"), of("nobody"), of("")} {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		if got := summary(e.Evaluate(ctx, origin, written)); got != "p=Unavailable/RegistryUnauthorized" {
+			t.Errorf("%v: %s", origin, got)
 		}
-		if got, err := e.Pin(t.Context(), of(namespace), written); err == nil {
-			t.Errorf("%q: pinned as %s", namespace, got)
+		if got, err := e.Pin(ctx, origin, written); !errors.Is(err, refusesUs) {
+			t.Errorf("%v: pinned as %s, %v", origin, got, err)
 		}
+		cancel()
 	}
 	close(owner.hold)
 	for range 2 {
@@ -71,8 +82,8 @@ func TestNobodyJoinsTheEvaluationOfSomebodyElse(t *testing.T) {
 			t.Error(got)
 		}
 	}
-	if got, err := e.Pin(t.Context(), of("owner"), written); err != nil || got != written+"@"+digestOf("1") {
-		t.Errorf("%q, %v", got, err)
+	if got := <-pinned; got != fmt.Sprint(written+"@"+digestOf("1"), nil) {
+		t.Error(got)
 	}
 }
 

@@ -57,12 +57,26 @@ type Options struct {
 type Client struct {
 	*core
 	keyring *keyring.Keyring
+	// via, if not nil, is how registries were reached when it was made.
+	via *connections
 }
 
 // As returns a client that also presents the credentials of a keyring, before any
 // others. It shares all with c but what has been learnt, or is being asked, with
-// credentials that the other does not have.
-func (c *Client) As(k *keyring.Keyring) *Client { return &Client{core: c.core, keyring: k} }
+// credentials that the other does not have. It goes on reaching registries as they are
+// reached now: to which of them the credentials matter (Scope) must not change under
+// whoever asked.
+func (c *Client) As(k *keyring.Keyring) *Client {
+	return &Client{core: c.core, keyring: k, via: c.reached()}
+}
+
+// reached returns how registries are reached.
+func (c *Client) reached() *connections {
+	if c.via != nil {
+		return c.via
+	}
+	return c.connections.Load()
+}
 
 // core is what all clients share. It keeps connections, sessions and content known
 // by digest, and joins equal questions that are under way. What is kept is kept

@@ -80,7 +80,7 @@ func (c *Client) Scope(ref image.Reference, sources []Source) string {
 	if c.keyring.IsEmpty() || ref.Name() == nil {
 		return ""
 	}
-	via := c.connections.Load()
+	via := c.reached()
 	repositories := []image.Repository{ref.Context(), via.hosts.evidence(ref, Source{})}
 	for _, from := range sources {
 		repositories = append(repositories, via.hosts.evidence(ref, from))
@@ -164,9 +164,9 @@ func (c *Client) explained(e *Error, endpoints []endpoint) *Error {
 			}
 		}
 	}
-	detail := e.Detail + "; credentials tried: " + strings.Join(tried, ", ")
+	said := "; credentials tried: " + strings.Join(tried, ", ")
 	for _, problem := range c.keyring.Problems() {
-		detail += "; " + problem
+		said += "; " + problem
 	}
-	return &Error{e.Reason, detail, e.Err}
+	return &Error{e.Reason, e.Detail + printableUpTo(said, shownCredentials), e.Err}
 }

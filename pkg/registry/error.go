@@ -139,10 +139,12 @@ func describe(err error) string {
 }
 
 // printable makes a text from elsewhere fit for an error message.
-func printable(s string) string {
-	cut := len(s) > shownText
+func printable(s string) string { return printableUpTo(s, shownText) }
+
+func printableUpTo(s string, longest int) string {
+	cut := len(s) > longest
 	if cut {
-		s = s[:shownText]
+		s = s[:longest]
 	}
 	s = strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {

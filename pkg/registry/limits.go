@@ -122,6 +122,8 @@ const (
 	// that did not answer it is not asked.
 	pingTimeout = 2 * time.Second
 	openFor     = time.Second
+	// shownCredentials is the longest text about credentials in an error.
+	shownCredentials = 500
 	// shownText is the longest text from elsewhere that an error repeats.
 	shownText = 200
 )

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
 
@@ -56,6 +57,13 @@ func (r request) url() *url.URL {
 	}
 }
 
+// isOfEveryRegistry reports whether there is no registry that lacks what is asked for.
+// One without the referrers API, or what is in front of it, may answer 401 to that, and
+// know the credential all the same.
+func (r request) isOfEveryRegistry() bool {
+	return strings.HasPrefix(r.path, "manifests/") || strings.HasPrefix(r.path, "blobs/")
+}
+
 // note logs more of an error than its kind, which is all that a denial says.
 func (c *core) note(r request, err error) {
 	if err == nil {
@@ -92,7 +100,9 @@ func (c *core) askOnce(ctx context.Context, r request) (answer, error) {
 	}
 	if a.status == http.StatusUnauthorized || a.status == http.StatusForbidden {
 		c.sessions.Remove(r.session())
-		c.turnAway(r, a.status, statusError(host, "a question with these credentials", a.status, a.code))
+		if r.isOfEveryRegistry() {
+			c.turnAway(r, a.status, statusError(host, "a question with these credentials", a.status, a.code))
+		}
 	}
 	return a, nil
 }

@@ -47,7 +47,7 @@ func (c *Client) Resolve(ctx context.Context, ref image.Reference) (string, erro
 	}
 	ctx, cancel := c.within(ctx)
 	defer cancel()
-	via := c.connections.Load()
+	via := c.reached()
 	endpoints, err := c.endpoints(via, ref.Context(), Source{})
 	if err != nil {
 		return "", err

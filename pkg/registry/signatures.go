@@ -46,7 +46,7 @@ type place struct {
 }
 
 func (c *Client) place(ref image.Reference, digest string, from Source, kind string) place {
-	via := c.connections.Load()
+	via := c.reached()
 	p := place{via: via, repository: via.hosts.evidence(ref, from), prefix: from.TagPrefix, digest: digest, kind: kind}
 	if !p.repository.IsZero() {
 		p.endpoints, p.failure = c.endpoints(via, p.repository, from)

@@ -350,3 +350,55 @@ func TestScopesTellCallersApart(t *testing.T) {
 		different[name] = got
 	}
 }
+
+// TestARegistryThatAsksForAPasswordWhereItHasNothing: an API that it lacks says nothing
+// of the credential.
+func TestARegistryThatAsksForAPasswordWhereItHasNothing(t *testing.T) {
+	f := restrict(t, "pod")
+	f.signed(t)
+	f.on(repo+"referrers/"+subject, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("WWW-Authenticate", `Basic realm="here"`)
+		w.WriteHeader(http.StatusUnauthorized)
+	})
+	client := f.client(Limits{}).As(keyring.New(secretFor(t, "pull", "pod", "right", f.host())))
+	for range 3 {
+		got, err := client.Signatures(t.Context(), f.ref(t, ""), subject, Source{})
+		if reasonOf(t, err) != verify.RegistryUnauthorized || len(got) != 1 {
+			t.Errorf("%v, %v", got, err)
+		}
+		if got, err := client.Resolve(t.Context(), f.ref(t, "")); err != nil || got != subject {
+			t.Errorf("%q, %v", got, err)
+		}
+	}
+}
+
+func TestARefusalIsShortWhateverPullSecretsAreCalled(t *testing.T) {
+	f := restrict(t, "x")
+	var parts []keyring.Part
+	for i := range 16 {
+		name := strings.Repeat(string(rune('a'+i)), 253)
+		parts = append(parts, keyring.Part{Owner: `Secret "` + name + `"`, Problem: "does not exist\x1b\u202e"}, secretFor(t, name, name, "wrong", f.host()))
+	}
+	_, err := f.client(Limits{}).As(keyring.New(parts...)).Resolve(t.Context(), f.ref(t, ""))
+	if reasonOf(t, err) != verify.RegistryUnauthorized {
+		t.Error(err)
+	}
+}
+
+// TestAClientGoesOnAsItBegan: a mirror that is configured meanwhile would be shown
+// credentials that its scope says nothing of.
+func TestAClientGoesOnAsItBegan(t *testing.T) {
+	mirror, original := restrict(t, "pod"), newFake(t)
+	mirror.signed(t)
+	original.signed(t)
+	client := New(Options{InsecureRegistries: []string{mirror.host(), original.host()}})
+	tenant := client.As(keyring.New(secretFor(t, "pull", "pod", "right", mirror.host())))
+	scope := tenant.Scope(original.ref(t, ""), nil)
+	client.SetHosts(Hosts{original.host(): {Mirrors: []Mirror{{Host: mirror.host()}}}})
+	if got, err := tenant.Resolve(t.Context(), original.ref(t, "")); err != nil || got != subject {
+		t.Errorf("%q, %v", got, err)
+	}
+	if came := mirror.visitors(); len(came) > 0 || scope != "" || tenant.Scope(original.ref(t, ""), nil) != "" {
+		t.Errorf("%q came to the mirror", came)
+	}
+}
