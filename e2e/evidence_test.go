@@ -232,14 +232,20 @@ func (e *evidence) editBundle(t *testing.T, edit func(*protobundle.Bundle)) {
 	e.layer = raw
 }
 
-// copyImage pushes image, without what lies beside it, to a repository of its own.
-func copyImage(t *testing.T, image stack.Image, registry *stack.Registry) stack.Image {
+// content is what an image consists of.
+func content(t *testing.T, image stack.Image) v1.Image {
 	t.Helper()
 	content, err := remote.Image(reference(t, image.ByDigest()), remote.WithContext(t.Context()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	copied, err := stack.Push(t.Context(), content, registry.Host, newName(t)+"/app", image.Tag)
+	return content
+}
+
+// copyImage pushes image, without what lies beside it, to a repository of its own.
+func copyImage(t *testing.T, image stack.Image, registry *stack.Registry) stack.Image {
+	t.Helper()
+	copied, err := stack.Push(t.Context(), content(t, image), registry.Host, newName(t)+"/app", image.Tag)
 	if err != nil {
 		t.Fatal(err)
 	}

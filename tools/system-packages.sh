@@ -4,7 +4,7 @@
 #
 # Makes sure that Debian packages are there:
 #
-#   tools/system-packages.sh stack   PostgreSQL (under Trillian), Redis (under Rekor), nginx (in front of logs)
+#   tools/system-packages.sh stack   PostgreSQL (under Trillian), MariaDB (the same), Redis (under Rekor), nginx (in front of logs)
 #   tools/system-packages.sh race    the C compiler that Go's race detector needs
 set -euo pipefail
 
@@ -15,6 +15,7 @@ for purpose in "$@"; do
       if ! command -v postgres >/dev/null && ! compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; then
         missing+=(postgresql)
       fi
+      command -v mariadbd >/dev/null || [[ -x /usr/sbin/mariadbd ]] || missing+=(mariadb-server)
       command -v redis-server >/dev/null || missing+=(redis-server)
       command -v nginx >/dev/null || [[ -x /usr/sbin/nginx ]] || missing+=(nginx)
       ;;

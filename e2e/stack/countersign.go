@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
@@ -129,6 +130,51 @@ func (s *Stack) startCountersign(ctx context.Context, binary string) (*Countersi
 	return c, err
 }
 
+// StartReplica starts another replica of Countersign, which the cluster does not call:
+// whoever wants its opinion asks it at its WebhookURL. It may do no background work,
+// because the lease is held by somebody who does not exist. The name names its files.
+func (s *Stack) StartReplica(ctx context.Context, name string) (*Countersign, error) {
+	var port [3]int
+	for i := range port {
+		var err error
+		if port[i], err = s.ports.next(); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.Apply(ctx, fmt.Sprintf(heldLease, Namespace, time.Now().UTC().Format("2006-01-02T15:04:05.000000Z"))); err != nil {
+		return nil, err
+	}
+	certs := s.run.file(name + "-certs")
+	if err := os.MkdirAll(certs, 0o700); err != nil {
+		return nil, err
+	}
+	c := *s.Countersign
+	c.WebhookURL, c.MetricsURL, c.ProbeURL = "https://"+loopback(port[0]), loopbackURL(port[1])+"/metrics", loopbackURL(port[2])
+	c.flags = append(slices.Clone(c.flags), // the last of two counts
+		"--leader-elect",
+		fmt.Sprintf("--webhook-port=%d", port[0]),
+		"--metrics-bind-address="+loopback(port[1]),
+		"--health-probe-bind-address="+loopback(port[2]),
+		"--cert-dir="+certs)
+	var err error
+	c.Process, err = s.start(ctx, command{
+		name: name, path: c.Binary, args: c.flags,
+		ready: httpReady(http.DefaultClient, c.ProbeURL+"/readyz"),
+	})
+	return &c, err
+}
+
+const heldLease = `apiVersion: coordination.k8s.io/v1
+kind: Lease
+metadata:
+  name: countersign
+  namespace: %s
+spec:
+  holderIdentity: nobody
+  leaseDurationSeconds: 86400
+  renewTime: %q
+`
+
 // install applies config/, changed for a webhook that runs on this machine.
 func (s *Stack) install(ctx context.Context, webhookPort int) error {
 	rendered, err := s.Kubectl(ctx, "", "kustomize", filepath.Join(s.root, "config"))
@@ -179,8 +225,8 @@ func (c *Countersign) RestartWith(ctx context.Context, flags ...string) error {
 	return c.Start(ctx)
 }
 
-// shutDown ends it as a cluster would, and reports what it did wrong on the way.
-func (c *Countersign) shutDown() error {
+// ShutDown ends it as a cluster would, and reports what it did wrong on the way.
+func (c *Countersign) ShutDown() error {
 	if c.Process == nil {
 		return nil
 	}

@@ -31,7 +31,7 @@ const ctPrefix = "ctfe"
 // StartCTLog starts a log, with a new key, that takes the certificates of the
 // given authorities. The name names its log file.
 func (s *Stack) StartCTLog(ctx context.Context, name string, accept ...*CA) (*CTLog, error) {
-	tree, err := s.createTree(ctx)
+	tree, err := s.createTree(ctx, s.Trillian)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,7 @@
 
 // Package stack starts and stops the real components that Countersign works
 // with, as plain processes on loopback: a Kubernetes control plane, two OCI
-// registries, Rekor v1 on Trillian and PostgreSQL, Rekor v2, Fulcio with a
+// registries, Rekor v1 on Trillian and PostgreSQL (MariaDB, if asked for), Rekor v2, Fulcio with a
 // certificate transparency log and identity issuers, a timestamp authority, and
 // Countersign itself.
 //

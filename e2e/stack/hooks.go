@@ -5,9 +5,13 @@ package stack
 
 import (
 	"bytes"
+	"io"
+	"log"
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strconv"
 )
 
@@ -57,6 +61,17 @@ func NotLogged() Hook {
 		w.Header().Set("Cache-Control", "no-cache, no-store, no-transform, must-revalidate, private, max-age=0")
 		w.WriteHeader(http.StatusNotFound)
 	}
+}
+
+// Forward has another server answer.
+func Forward(target string) Hook {
+	to, err := url.Parse(target)
+	if err != nil {
+		panic(err) // every server of the stack has one
+	}
+	other := httputil.NewSingleHostReverseProxy(to)
+	other.ErrorLog = log.New(io.Discard, "", 0)
+	return func(w http.ResponseWriter, r *http.Request, _ http.Handler) { other.ServeHTTP(w, r) }
 }
 
 // Stall does not answer before release is closed or the client has gone.

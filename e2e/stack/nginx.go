@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 )
 
@@ -46,7 +45,7 @@ type NginxOptions struct {
 
 // StartNginx starts one on a free port. The name names its files.
 func (s *Stack) StartNginx(ctx context.Context, name string, o NginxOptions) (*Nginx, error) {
-	path, err := nginxProgram()
+	path, err := systemProgram("nginx")
 	if err != nil {
 		return nil, err
 	}
@@ -139,14 +138,4 @@ http {
 	}
 	fmt.Fprintf(&b, "  server {\n    %s;\n    location / { %s; }\n  }\n}\n", strings.Join(server, ";\n    "), location)
 	return b.String()
-}
-
-// nginxProgram finds nginx, which Debian keeps out of the PATH of those who are not root.
-func nginxProgram() (string, error) {
-	for _, candidate := range []string{"nginx", "/usr/sbin/nginx"} {
-		if path, err := exec.LookPath(candidate); err == nil {
-			return path, nil
-		}
-	}
-	return "", fmt.Errorf("nginx is not installed, see tools/system-packages.sh: %w", exec.ErrNotFound)
 }

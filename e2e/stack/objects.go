@@ -5,6 +5,7 @@ package stack
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -33,6 +34,15 @@ spec:
   publicKey:
     data: |
 %s`, name, log.version, where, log.hostname, isDefault, Indent(6, string(log.pem)))
+}
+
+// TransparencyLogOf is the manifest of a Rekor v1 whose replicas are at urls.
+func TransparencyLogOf(r *Rekor, name string, isDefault bool, urls ...string) string {
+	quoted := make([]string, len(urls))
+	for i, url := range urls {
+		quoted[i] = strconv.Quote(url)
+	}
+	return strings.Replace(TransparencyLogAt(urls[0], r, name, isDefault), "urls: ["+quoted[0]+"]", "urls: ["+strings.Join(quoted, ", ")+"]", 1)
 }
 
 // KeyPolicy is the manifest of an enforcing ClusterImagePolicy with one key

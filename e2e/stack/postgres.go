@@ -32,7 +32,7 @@ func (s *Stack) startPostgres(ctx context.Context) (*Postgres, error) {
 	if err != nil {
 		return nil, err
 	}
-	account, err := unprivileged()
+	account, err := unprivileged("postgres")
 	if err != nil {
 		return nil, err
 	}
@@ -98,10 +98,13 @@ func (s *Stack) createDatabase(ctx context.Context, pg *Postgres, name, schema s
 	return s.runCommand(ctx, "schema-"+name, command{path: psql, args: fill})
 }
 
-// uri is the connection string of a database.
-func (pg *Postgres) uri(database string) string {
+// storage are the flags of Trillian's programs for a database.
+func (pg *Postgres) storage(database string) []string {
 	query := url.Values{"host": {pg.socketDir}, "user": {databaseUser}, "sslmode": {"disable"}}
-	return "postgresql:///" + database + "?" + query.Encode()
+	return []string{
+		"--storage_system=postgresql", "--quota_system=postgresql",
+		"--postgresql_uri=postgresql:///" + database + "?" + query.Encode(),
+	}
 }
 
 // postgresPrograms finds the newest PostgreSQL: Debian's is not in PATH.
@@ -126,13 +129,13 @@ func postgresMajor(path string) int {
 	return major
 }
 
-// unprivileged is the account to run PostgreSQL as, which refuses to run as root,
-// or nil to run as ourselves.
-func unprivileged() (*syscall.Credential, error) {
+// unprivileged is the account to run a database as, which refuses to run as root, or
+// nil to run as ourselves.
+func unprivileged(name string) (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil //nolint:nilnil // nil is the answer
 	}
-	account, err := user.Lookup("postgres")
+	account, err := user.Lookup(name)
 	if err != nil {
 		return nil, err
 	}

@@ -232,7 +232,7 @@ func (s *Stack) Close() error {
 
 	var err error
 	if s.Countersign != nil {
-		err = s.Countersign.shutDown()
+		err = s.Countersign.ShutDown()
 	}
 	var wg sync.WaitGroup
 	for _, p := range processes {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -36,18 +37,32 @@ func (s *Stack) startTrillian(ctx context.Context) (*Trillian, error) {
 	if err := s.createDatabase(ctx, pg, "trillian", schema); err != nil {
 		return nil, err
 	}
-	t := &Trillian{}
-	uri := pg.uri("trillian")
-	if t.Server, t.port, err = s.startTrillianServer(ctx, "trillian_log_server", uri); err != nil {
+	return s.startTrillianOn(ctx, "trillian", pg.storage("trillian"))
+}
+
+// StartTrillian starts a Trillian on a database of a MariaDB. The name names its logs.
+func (s *Stack) StartTrillian(ctx context.Context, name string, m *MariaDB, database string) (*Trillian, error) {
+	return s.startTrillianOn(ctx, name, m.storage(database))
+}
+
+func (s *Stack) startTrillianOn(ctx context.Context, name string, storage []string) (t *Trillian, err error) {
+	t = &Trillian{}
+	if t.Server, t.port, err = s.startTrillianServer(ctx, name, "trillian_log_server", storage); err != nil {
 		return nil, err
 	}
-	t.Signer, _, err = s.startTrillianServer(ctx, "trillian_log_signer", uri,
+	t.Signer, _, err = s.startTrillianServer(ctx, name, "trillian_log_signer", storage,
 		"--force_master", "--sequencer_interval=50ms", "--sequencer_guard_window=0")
 	return t, err
 }
 
+// Stop ends both of its programs.
+func (t *Trillian) Stop() {
+	t.Signer.Stop()
+	t.Server.Stop()
+}
+
 // startTrillianServer starts one of Trillian's programs and returns its gRPC port.
-func (s *Stack) startTrillianServer(ctx context.Context, name, uri string, args ...string) (*Process, int, error) {
+func (s *Stack) startTrillianServer(ctx context.Context, name, program string, storage []string, args ...string) (*Process, int, error) {
 	rpc, err := s.ports.next()
 	if err != nil {
 		return nil, 0, err
@@ -57,24 +72,18 @@ func (s *Stack) startTrillianServer(ctx context.Context, name, uri string, args 
 		return nil, 0, err
 	}
 	p, err := s.start(ctx, command{
-		name: name,
-		path: s.run.tool(name),
-		args: append([]string{
-			"--storage_system=postgresql",
-			"--quota_system=postgresql",
-			"--postgresql_uri=" + uri,
-			"--rpc_endpoint=" + loopback(rpc),
-			"--http_endpoint=" + loopback(web),
-		}, args...),
+		name:  name + strings.TrimPrefix(program, "trillian"),
+		path:  s.run.tool(program),
+		args:  slices.Concat(storage, []string{"--rpc_endpoint=" + loopback(rpc), "--http_endpoint=" + loopback(web)}, args),
 		ready: httpReady(http.DefaultClient, loopbackURL(web)+"/healthz"),
 	})
 	return p, rpc, err
 }
 
 // createTree makes a new, empty tree and returns its decimal ID.
-func (s *Stack) createTree(ctx context.Context) (string, error) {
+func (s *Stack) createTree(ctx context.Context, t *Trillian) (string, error) {
 	result, err := s.runWith(ctx, nil, s.run.environ(), "createtree",
-		"--admin_server="+loopback(s.Trillian.port), "--rpc_deadline=30s")
+		"--admin_server="+loopback(t.port), "--rpc_deadline=30s")
 	if err != nil {
 		return "", err
 	}

@@ -1,0 +1,126 @@
+// Copyright The Countersign Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+package e2e
+
+import (
+	"testing"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/countersign-dev/countersign/e2e/stack"
+	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
+)
+
+// restored dumps the log's database, lets the log grow, and restores the dump into
+// another database, with a Trillian and a rekor-server of its own: the log as it was.
+//
+// Beside the log itself that is a replica that lags, and nothing is wrong with it. In
+// its place it is a log that has gone back: found, and denied, also when it has grown
+// again and is another one from there on.
+func restored(t *testing.T, l *mariaLog) {
+	t.Helper()
+	namespace, proxy := newNamespace(t), newLogProxy(t, l.replicas[0])
+	log := newLog(t, l.replicas[0], proxy.URL)
+	seen, unseen := l.covered(t, log, stack.SignOptions{}), l.covered(t, log, stack.SignOptions{})
+	admitted(t, runPod(t, namespace, "seen", seen.Ref()))
+	backup, err := l.db.Dump(t.Context(), "trillian")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := l.covered(t, log, stack.SignOptions{})
+	for range 3 {
+		grow(t, l.replicas[0])
+	}
+	older := l.fromBackup(t, backup)
+
+	lagging := newName(t)
+	applied(t, "transparencylog/"+lagging, stack.TransparencyLogOf(l.replicas[0], lagging, false, older.URL, l.replicas[0].URL))
+	l.works(t, lagging)
+	newPolicy(t, lost.Registry+"/"+lost.Repository, S(t).Key, lagging)
+	admitted(t, runPod(t, namespace, "logged-after-the-backup", lost.Ref()))
+	newer := copyImage(t, lost, S(t).Registry)
+	storedEvidence(t, lost, stack.Legacy).layBeside(t, newer)
+	newPolicy(t, newer.Registry+"/"+newer.Repository, S(t).Key, log)
+
+	stored := l.awaitSeen(t, log)
+	proxy.SetHook(stack.Forward(older.URL))
+	awaitCondition(t, log, "Consistent", "False LogInconsistent")
+	awaitCondition(t, log, "Ready", "False LogInconsistent")
+	added := pushImage(t, S(t).Registry)
+	sign(t, added, stack.SignOptions{Log: older})
+	newPolicy(t, added.Registry+"/"+added.Repository, S(t).Key, log)
+	refused(t, runPod(t, namespace, "added-since", added.Ref()), "CheckpointInconsistent")
+	// What leads to the history that was seen goes on being admitted: that is not in doubt.
+	admitted(t, runPod(t, namespace, "seen-before-it-went-back", seen.Ref()))
+	admitted(t, runPod(t, namespace, "logged-before-the-backup", unseen.Ref()))
+	if status := statusOf(t, log); status.Inconsistency != nil || status.Checkpoint.Size != stored {
+		t.Errorf("status has evidence %+v and size %d, want none and %d", status.Inconsistency, status.Checkpoint.Size, stored)
+	}
+
+	// It grows past what was seen: now it has signed two histories.
+	for statusSize(t, older) <= stored {
+		grow(t, older)
+	}
+	eventually(t, "evidence", func() bool { return statusOf(t, log).Inconsistency != nil })
+	if notes := statusOf(t, log).Inconsistency.Notes; len(notes) != 2 || notes[0] == notes[1] {
+		t.Errorf("the evidence is %q", notes)
+	}
+	refused(t, runPod(t, namespace, "seen-and-caught", seen.Ref()), "CheckpointInconsistent", "inconsistency on record")
+
+	// An operator decides that this is the log from now on.
+	mustKubectl(t, "", "patch", "transparencylog", log, "--subresource=status", "--type=merge", "-p", `{"status":{"inconsistency":null,"checkpoint":null}}`)
+	awaitCondition(t, log, "Ready", "True Succeeded")
+	awaitCondition(t, log, "Consistent", "True Succeeded")
+	for name, image := range map[string]stack.Image{"seen-and-reset": seen, "added-and-reset": added} {
+		admitted(t, runPod(t, namespace, name, image.Ref()))
+	}
+	refused(t, runPod(t, namespace, "lost", newer.Ref()), "NotLogged")
+}
+
+// fromBackup starts a rekor-server of the log as it was when it was dumped.
+func (l *mariaLog) fromBackup(t *testing.T, backup string) *stack.Rekor {
+	t.Helper()
+	if err := l.db.Restore(t.Context(), "older", backup); err != nil {
+		t.Fatal(err)
+	}
+	trillian, err := S(t).StartTrillian(t.Context(), "trillian-older", l.db, "older")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(trillian.Stop)
+	rekor, err := S(t).StartRekorWith(t.Context(), "rekor-older", stack.RekorOptions{Trillian: trillian, ReplicaOf: l.replicas[0]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(rekor.Stop)
+	return rekor
+}
+
+// awaitSeen waits until a TransparencyLog holds the log's size, and returns that.
+func (l *mariaLog) awaitSeen(t *testing.T, log string) int64 {
+	t.Helper()
+	size := statusSize(t, l.replicas[0])
+	eventually(t, "the log to be seen at its size", func() bool { return statusOf(t, log).Checkpoint.Size >= size })
+	return size
+}
+
+// statusSize is the size that a Rekor shows.
+func statusSize(t *testing.T, rekor *stack.Rekor) int64 {
+	t.Helper()
+	_, body := get(t, rekor.URL+"/api/v1/log")
+	var info struct{ TreeSize int64 }
+	decodeInto(t, []byte(body), &info)
+	return info.TreeSize
+}
+
+func statusOf(t *testing.T, log string) v1alpha1.TransparencyLogStatus {
+	t.Helper()
+	var obj v1alpha1.TransparencyLog
+	if err := newClient(t).Get(t.Context(), types.NamespacedName{Name: log}, &obj); err != nil {
+		t.Fatal(err)
+	}
+	return obj.Status
+}
