@@ -160,6 +160,48 @@ func TestStoreThatGoesBackForgets(t *testing.T) {
 	}
 }
 
+// TestAReadThatComesLateIsNoReset: another request has seen a larger tree meanwhile. What
+// was proven stays proven.
+func TestAReadThatComesLateIsNoReset(t *testing.T) {
+	l, claims := logged(t, 20)
+	server := serve(t, l)
+	history := &lateHistory{MemoryHistory: seeded(l, 5)}
+	early, version, err := history.MemoryHistory.Latest(t.Context(), l.Origin())
+	if err != nil {
+		t.Fatal(err)
+	}
+	prover := online(t, l, server, history)
+	prove := func(size int) {
+		t.Helper()
+		if _, err := prover.Prove(t.Context(), claims[0], l.Entry(0, size)); err != nil {
+			t.Fatalf("size %d: %v", size, err)
+		}
+	}
+	prove(20)
+	prove(10)
+	before := server.Requests.Load()
+	history.late = func() ([]byte, string, error) { return early, version, nil }
+	prove(10)
+	prove(20)
+	if asked := server.Requests.Load() - before; asked != 0 {
+		t.Errorf("%d requests for what was proven before", asked)
+	}
+}
+
+// lateHistory answers once what it was told, as to a reader who was overtaken.
+type lateHistory struct {
+	*tlog.MemoryHistory
+	late func() ([]byte, string, error)
+}
+
+func (h *lateHistory) Latest(ctx context.Context, origin string) ([]byte, string, error) {
+	if late := h.late; late != nil {
+		h.late = nil
+		return late()
+	}
+	return h.MemoryHistory.Latest(ctx, origin)
+}
+
 // resettable is a history that an operator can replace.
 type resettable struct{ *tlog.MemoryHistory }
 
