@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 )
@@ -128,14 +127,4 @@ func (m *MariaDB) storage(database string) []string {
 		"--storage_system=mysql", "--quota_system=mysql",
 		fmt.Sprintf("--mysql_uri=root@tcp(127.0.0.1:%d)/%s", m.port, database),
 	}
-}
-
-// systemProgram finds a server that Debian keeps out of the PATH of those who are not root.
-func systemProgram(name string) (string, error) {
-	for _, candidate := range []string{name, "/usr/sbin/" + name} {
-		if path, err := exec.LookPath(candidate); err == nil {
-			return path, nil
-		}
-	}
-	return "", fmt.Errorf("%s is not installed, see tools/system-packages.sh: %w", name, exec.ErrNotFound)
 }

@@ -93,3 +93,13 @@ func (s *Stack) await(ctx context.Context, cmd *exec.Cmd) error {
 	defer stop()
 	return cmd.Wait()
 }
+
+// systemProgram finds a server that Debian keeps out of the PATH of those who are not root.
+func systemProgram(name string) (string, error) {
+	for _, candidate := range []string{name, "/usr/sbin/" + name} {
+		if path, err := exec.LookPath(candidate); err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("%s is not installed, see tools/system-packages.sh: %w", name, exec.ErrNotFound)
+}
