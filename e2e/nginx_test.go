@@ -136,10 +136,11 @@ func behindARateLimit(saysHowLong bool) func(*testing.T, *mariaLog) {
 			o.Directives = []string{"add_header X-Log rekor"}
 		}
 		nginx := l.front(t, o)
-		log := newLog(t, l.replicas[0], nginx.URL)
+		log := newName(t)
+		applied(t, "transparencylog/"+log, strings.Replace(stack.TransparencyLogAt(nginx.URL, l.replicas[0], log, false), "pollInterval: 2s", "pollInterval: 10s", 1))
 		namespace := newNamespace(t)
 		var images []stack.Image
-		for range 3 {
+		for range 2 {
 			images = append(images, l.covered(t, log, stack.SignOptions{}))
 		}
 		var pods sync.WaitGroup

@@ -21,7 +21,7 @@ const (
 	quicker = 1.1
 	// queue is how long a question waits for a replica that limits how often it is
 	// asked. A poll waits as long as a question takes.
-	queue = 4 * time.Second
+	queue = 5 * time.Second
 )
 
 // pace is how often a replica is asked that limits that and says so with 429. Few of
