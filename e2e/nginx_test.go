@@ -44,9 +44,9 @@ func messageOf(t *testing.T, log, condition string) string {
 	return mustKubectl(t, "", "get", "transparencylog", log, "-o", `jsonpath={.status.conditions[?(@.type=="`+condition+`")].message}`)
 }
 
-// newSecret creates a Secret in Countersign's namespace that is deleted with the
+// secretOf creates a Secret in Countersign's namespace that is deleted with the
 // scenario, or replaces it.
-func newSecret(t *testing.T, name string, args ...string) {
+func secretOf(t *testing.T, name string, args ...string) {
 	t.Helper()
 	kubectl(t, "", "delete", "secret", name, "-n", stack.Namespace, "--ignore-not-found")
 	mustKubectl(t, "", append([]string{"create", "secret", "generic", name, "-n", stack.Namespace}, args...)...)
@@ -97,10 +97,10 @@ func behindAPassword(t *testing.T, l *mariaLog) {
 	t.Helper()
 	nginx := l.front(t, stack.NginxOptions{TLS: true, User: "countersign", Password: "correct-horse"})
 	secret := newName(t)
-	newSecret(t, secret, "--from-literal=username=countersign", "--from-literal=password=wrong")
+	secretOf(t, secret, "--from-literal=username=countersign", "--from-literal=password=wrong")
 	log := l.at(t, nginx.URL, "  auth:\n    basicSecretRef: {name: "+secret+"}\n", "  tls:\n", authority(t, nginx))
 	l.unreachable(t, log, "HTTP status 401 (the credentials in auth are missing, or not the right ones)")
-	newSecret(t, secret, "--from-literal=username=countersign", "--from-literal=password=correct-horse")
+	secretOf(t, secret, "--from-literal=username=countersign", "--from-literal=password=correct-horse")
 	l.works(t, log)
 }
 
@@ -120,7 +120,7 @@ func behindClientCertificates(t *testing.T, l *mariaLog) {
 	// nginx takes the connection, and says so in a page of HTML.
 	l.unreachable(t, log, "HTTP status 400")
 	secret := newName(t)
-	newSecret(t, secret, "--type=kubernetes.io/tls", "--from-file=tls.crt="+nginx.ClientCertFile, "--from-file=tls.key="+nginx.ClientKeyFile)
+	secretOf(t, secret, "--type=kubernetes.io/tls", "--from-file=tls.crt="+nginx.ClientCertFile, "--from-file=tls.key="+nginx.ClientKeyFile)
 	mustKubectl(t, stack.TransparencyLogAt(nginx.URL, l.replicas[0], log, false)+"  tls:\n    clientCertSecretRef: {name: "+secret+"}\n"+authority(t, nginx), "apply", "-f", "-")
 	l.works(t, log)
 }
