@@ -22,6 +22,12 @@ import (
 // pushSecurely pushes a new random image to a registry behind TLS.
 func pushSecurely(t *testing.T, registry *stack.SecureRegistry) stack.Image {
 	t.Helper()
+	return pushAs(t, registry, registry.Login, newName(t)+"/app")
+}
+
+// pushAs does it as a user.
+func pushAs(t *testing.T, registry *stack.SecureRegistry, user stack.Login, repository string) stack.Image {
+	t.Helper()
 	content, err := random.Image(512, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -30,12 +36,12 @@ func pushSecurely(t *testing.T, registry *stack.SecureRegistry) stack.Image {
 	if err != nil {
 		t.Fatal(err)
 	}
-	image := stack.Image{Registry: registry.Host, Repository: newName(t) + "/app", Tag: "v1", Digest: digest.String()}
+	image := stack.Image{Registry: registry.Host, Repository: repository, Tag: "v1", Digest: digest.String()}
 	ref, err := name.NewTag(image.Ref(), name.StrictValidation)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := remote.Write(ref, content, remote.WithContext(t.Context()), remote.WithTransport(registry.Transport), remote.WithAuth(authn.FromConfig(authn.AuthConfig{Username: registry.Login.User, Password: registry.Login.Password}))); err != nil {
+	if err := remote.Write(ref, content, remote.WithContext(t.Context()), remote.WithTransport(registry.Transport), remote.WithAuth(authn.FromConfig(authn.AuthConfig{Username: user.User, Password: user.Password}))); err != nil {
 		t.Fatal(err)
 	}
 	return image

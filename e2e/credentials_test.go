@@ -69,8 +69,13 @@ func newOpenNamespace(t *testing.T) string {
 
 func newPullSecret(t *testing.T, namespace, name, host, password string) {
 	t.Helper()
+	newPullSecretOf(t, namespace, name, host, stack.Login{User: "robot", Password: password})
+}
+
+func newPullSecretOf(t *testing.T, namespace, name, host string, user stack.Login) {
+	t.Helper()
 	made := mustKubectl(t, "", "create", "secret", "docker-registry", name, "-n", namespace, "--dry-run=client", "-o", "yaml",
-		"--docker-server="+host, "--docker-username=robot", "--docker-password="+password)
+		"--docker-server="+host, "--docker-username="+user.User, "--docker-password="+user.Password)
 	mustKubectl(t, made, "apply", "-f", "-")
 }
 
@@ -265,4 +270,44 @@ func TestSignaturesLieInAnotherPrivateRepository(t *testing.T) {
 	refused(t, runPod(t, namespace, newName(t), bad.Ref()), "NoSignature", "looked in "+repository)
 	locked, _ := from("")
 	refused(t, runPod(t, namespace, newName(t), locked.Ref()), "RegistryUnauthorized", private.Host)
+}
+
+// TestATokenServerSaysWhatACredentialOpens: two users of one registry, each with
+// repositories of his own, in a namespace of his own.
+func TestATokenServerSaysWhatACredentialOpens(t *testing.T) {
+	t.Parallel()
+	alice, bob := stack.Login{User: "alice", Password: "a1ice"}, stack.Login{User: "bob", Password: "b0b"}
+	registry, err := S(t).StartTokenRegistry(t.Context(), newName(t), alice, bob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(registry.Stop)
+	if err := S(t).ConfigureRegistry(entryOf(registry)); err != nil {
+		t.Fatal(err)
+	}
+	hers, his := newOpenNamespace(t), newOpenNamespace(t)
+	image := pushAs(t, registry, alice, "alice/"+newName(t))
+	newPolicy(t, registry.Host+"/**", S(t).Key)
+	sign(t, image, stack.SignOptions{Through: registry, Cosign: stack.CosignV3, Format: stack.Bundle})
+	newPullSecretOf(t, hers, "pull", registry.Host, alice)
+	newPullSecretOf(t, his, "pull", registry.Host, bob)
+	newPullSecretOf(t, his, "guest", registry.Host, alice)
+	newPullSecretOf(t, his, "mistake", registry.Host, stack.Login{User: "alice", Password: "wr0ng"})
+	reached(t, his, image)
+
+	for _, written := range []string{image.Ref(), image.ByDigest()} {
+		admitted(t, runWith(t, hers, written, withPull))
+		for spec, says := range map[string]string{
+			`{}`:     "none (anonymous)",
+			withPull: `Secret "pull"`,
+			`{"imagePullSecrets":[{"name":"mistake"}]}`:                 `Secret "mistake"`,
+			`{"imagePullSecrets":[{"name":"pull"},{"name":"mistake"}]}`: `Secret "pull", Secret "mistake"`,
+		} {
+			refused(t, runWith(t, his, written, spec), "RegistryUnauthorized", says)
+		}
+		admitted(t, runWith(t, his, written, `{"imagePullSecrets":[{"name":"pull"},{"name":"mistake"},{"name":"guest"}]}`))
+	}
+	unsigned := pushAs(t, registry, bob, "bob/"+newName(t))
+	refused(t, runWith(t, his, unsigned.Ref(), withPull), "NoSignature")
+	refused(t, runWith(t, hers, unsigned.Ref(), withPull), "RegistryUnauthorized")
 }

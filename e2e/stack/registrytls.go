@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 
@@ -24,6 +25,16 @@ type SecureRegistry struct {
 	// users the file of all; empty if it asks for no password.
 	Login               Login
 	DockerConfig, users string
+
+	front io.Closer // of what stands before it in this process; nil for nothing
+}
+
+// Stop ends it.
+func (r *SecureRegistry) Stop() {
+	if r.front != nil {
+		_ = r.front.Close()
+	}
+	r.Process.Stop()
 }
 
 // StartSecureRegistry starts one. If mutual is set, it takes no request without a
