@@ -39,14 +39,14 @@ func of(namespace string, secrets ...string) Origin {
 	return Origin{Namespace: namespace, Pull: image.PullNames{Secrets: secrets}}
 }
 
-var refusesUs = &registry.Error{Reason: verify.RegistryUnauthorized, Detail: "who are you"}
+var errRefusesUs = &registry.Error{Reason: verify.RegistryUnauthorized, Detail: "who are you"}
 
 // TestNobodyJoinsTheEvaluationOfSomebodyElse's image, not even while it is under way.
 func TestNobodyJoinsTheEvaluationOfSomebodyElse(t *testing.T) {
 	const written = "registry.corp.example/app:1"
 	p := covering(t, "p", enforce, []string{"registry.corp.example/**"}, "a")
 	owner := &scripted{digest: digestOf("1"), fresh: signed("a"), hold: make(chan struct{})}
-	stranger := &scripted{resolveErr: refusesUs}
+	stranger := &scripted{resolveErr: errRefusesUs}
 	e := NewEvaluator(Options{Policies: NewSet(p), Registry: stranger, Tenants: landlord{
 		"owner": {owner, "x"}, "stranger": {stranger, "y"}, "same-secret": {stranger, "x"}, "owner/other": {stranger, "y"},
 	}})
@@ -71,7 +71,7 @@ func TestNobodyJoinsTheEvaluationOfSomebodyElse(t *testing.T) {
 		if got := summary(e.Evaluate(ctx, origin, written)); got != "p=Unavailable/RegistryUnauthorized" {
 			t.Errorf("%v: %s", origin, got)
 		}
-		if got, err := e.Pin(ctx, origin, written); !errors.Is(err, refusesUs) {
+		if got, err := e.Pin(ctx, origin, written); !errors.Is(err, errRefusesUs) {
 			t.Errorf("%v: pinned as %s, %v", origin, got, err)
 		}
 		cancel()

@@ -164,9 +164,6 @@ func (c *Client) explained(e *Error, endpoints []endpoint) *Error {
 			}
 		}
 	}
-	said := "; credentials tried: " + strings.Join(tried, ", ")
-	for _, problem := range c.keyring.Problems() {
-		said += "; " + problem
-	}
-	return &Error{e.Reason, e.Detail + printableUpTo(said, shownCredentials), e.Err}
+	said := append([]string{"; credentials tried: " + strings.Join(tried, ", ")}, c.keyring.Problems()...)
+	return &Error{e.Reason, e.Detail + printableUpTo(strings.Join(said, "; "), shownCredentials), e.Err}
 }

@@ -217,7 +217,7 @@ func TestCredentialsAreTriedInTheirOrder(t *testing.T) {
 						f.mu.Lock()
 						f.came = append(f.came, "")
 						f.mu.Unlock()
-						f.fake.ServeHTTP(w, r)
+						f.ServeHTTP(w, r)
 						return
 					}
 					inner.ServeHTTP(w, r)

@@ -139,7 +139,7 @@ func (r *Reader) Keyring(ctx context.Context, n Names) *keyring.Keyring {
 		wg.Go(func() { parts[i] = r.part(ctx, n.Namespace, name) })
 	}
 	wg.Wait()
-	return keyring.New(append(parts, problems...)...)
+	return keyring.New(slices.Concat(parts, problems)...)
 }
 
 // distinct returns the names that are not empty, each once.
