@@ -80,6 +80,11 @@ func insteadOf(t *testing.T, url string) stack.Hook {
 	return func(w http.ResponseWriter, r *http.Request, _ http.Handler) { other.ServeHTTP(w, r) }
 }
 
+// tiles applies hook to questions for a tile, and to no others.
+func tiles(hook stack.Hook) stack.Hook {
+	return stack.When(func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/tile/") }, hook)
+}
+
 // fill adds n entries about nothing, and returns when the log has published them.
 func fill(t *testing.T, rekor *stack.RekorTiles, n int) {
 	t.Helper()
@@ -121,31 +126,6 @@ func fill(t *testing.T, rekor *stack.RekorTiles, n int) {
 	}
 	if err := group.Wait(); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// TestTheGateReadsTilesOfAllKinds: full ones, partial ones, and a second level.
-func TestTheGateReadsTilesOfAllKinds(t *testing.T) {
-	t.Parallel()
-	namespace := newNamespace(t)
-	w := watchTiles(t)
-	var images []stack.Image
-	for range 2 {
-		fill(t, w.RekorTiles, 299)
-		images = append(images, signedImage(t, inTiles(w.RekorTiles), w.log))
-	}
-	for _, image := range append(images, w.honest) {
-		admitted(t, runPod(t, namespace, newName(t), image.Ref()))
-	}
-	w.awaitSize(t, 603)
-	asked, err := os.ReadFile(w.nginx.AccessLog)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, tile := range []string{"/tile/0/000 200", "/tile/0/001 200", "/tile/0/002.p/91 200", "/tile/1/000.p/2 200"} {
-		if !strings.Contains(string(asked), "GET "+tile) {
-			t.Errorf("nobody has read %s:\n%s", tile, asked)
-		}
 	}
 }
 
@@ -272,10 +252,7 @@ func TestAWrongTileOfARekorV2LogAccusesNobody(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t)
 	w := watchTiles(t)
-	w.proxy.SetHook(stack.When(
-		func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/tile/") },
-		stack.RewriteBody(func(tile []byte) []byte { flip(tile); return tile }),
-	))
+	w.proxy.SetHook(tiles(stack.RewriteBody(func(tile []byte) []byte { flip(tile); return tile })))
 	image := signedImage(t, inTiles(w.RekorTiles), w.log)
 	refused(t, runPod(t, namespace, "wrong-tile", image.Ref()), "CheckpointInconsistent", "cannot show that size 3 is a prefix of size 4")
 	awaitCondition(t, w.log, "Consistent", "False LogInconsistent")
@@ -285,24 +262,4 @@ func TestAWrongTileOfARekorV2LogAccusesNobody(t *testing.T) {
 	w.proxy.SetHook(nil)
 	awaitCondition(t, w.log, "Consistent", "True Succeeded")
 	admitted(t, runPod(t, namespace, "right-tile", image.Ref()))
-}
-
-// TestAWrongTileIsAskedOfAnotherServer: of two servers of the files, one changes them.
-func TestAWrongTileIsAskedOfAnotherServer(t *testing.T) {
-	t.Parallel()
-	namespace := newNamespace(t)
-	w := watchTiles(t)
-	log := newName(t)
-	one := stack.TransparencyLogAt(w.proxy.URL, w, log, false)
-	applied(t, "transparencylog/"+log, strings.Replace(one, `readURLs: ["`, `readURLs: ["`+w.nginx.URL+`", "`, 1))
-	eventually(t, "the log to be seen", func() bool { c := logStatus(t, log).Checkpoint; return c != nil && c.Size == 3 })
-	w.proxy.SetHook(stack.When(
-		func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/tile/") },
-		stack.RewriteBody(func(tile []byte) []byte { flip(tile); return tile }),
-	))
-	image := signedImage(t, inTiles(w.RekorTiles), log)
-	admitted(t, runPod(t, namespace, "from-the-other", image.Ref()))
-	if got := conditionOf(t, log, "Consistent"); got != "True Succeeded" {
-		t.Errorf("the condition Consistent is %q", got)
-	}
 }
