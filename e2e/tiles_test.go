@@ -97,16 +97,16 @@ func TestTheGateAdmitsWhatIsInARekorV2Log(t *testing.T) {
 			sign(t, pushImage(t, S(t).Registry), byKey)
 			log := newLog(t, rekor, rekor.nginx.URL)
 			images := map[string]stack.Image{}
-			for where, registry := range map[string]*stack.Registry{"": S(t).Registry, " in a registry without referrers": S(t).RegistryFallback} {
+			for where, registry := range map[string]*stack.Registry{"with referrers": S(t).Registry, "without referrers": S(t).RegistryFallback} {
 				image := pushImage(t, registry)
 				newPolicy(t, image.Registry+"/"+image.Repository, S(t).Key, log)
 				sign(t, image, byKey)
-				images["by a key"+where] = image
+				images["by a key, in a registry "+where] = image
 
 				image = pushImage(t, registry)
 				newKeylessPolicy(t, image, stack.KeylessPolicyOptions{TrustRoot: root, Logs: []string{log}}, exactly(identity))
 				sign(t, image, byIdentity)
-				images["by an identity"+where] = image
+				images["by an identity, in a registry "+where] = image
 			}
 			rekor.Stop()
 			for who, image := range images {
@@ -240,6 +240,29 @@ func TestTheGateRefusesARekorV2EntryThatWasChanged(t *testing.T) {
 // replaceEntry puts another entry in the place of e.
 func replaceEntry(e, other *rekorv1.TransparencyLogEntry) {
 	e.LogIndex, e.CanonicalizedBody, e.InclusionProof = other.LogIndex, other.CanonicalizedBody, other.InclusionProof
+}
+
+// TestOneKeyForTwoVersionsIsTwoLogs: a Rekor v1 and a Rekor v2 have one name and one key,
+// so that their entries name the same log. What the object says it is decides.
+func TestOneKeyForTwoVersionsIsTwoLogs(t *testing.T) {
+	t.Parallel()
+	namespace := newNamespace(t)
+	v1 := newRekor(t)
+	v2 := newTiledLog(t, stack.RekorTilesOptions{Hostname: v1.Hostname, Key: v1.Signer})
+	fill(t, v2.RekorTiles, 1)
+	into1, into2 := bundleByV3(), inTiles(v2.RekorTiles)
+	into1.Log = v1
+	sign(t, pushImage(t, S(t).Registry), into1)
+	log1, log2 := newLog(t, v1, v1.URL), newLog(t, v2, v2.nginx.URL)
+	admitted(t, runPod(t, namespace, "first-in-first", signedImage(t, into1, log1).Ref()))
+	admitted(t, runPod(t, namespace, "second-in-second", signedImage(t, into2, log2).Ref()))
+	refused(t, runPod(t, namespace, "first-in-second", signedImage(t, into1, log2).Ref()), "LogEntryMismatch")
+	refused(t, runPod(t, namespace, "second-in-first", signedImage(t, into2, log1).Ref()), "LogEntryMismatch")
+	for _, log := range []string{log1, log2} {
+		if got := conditionOf(t, log, "Consistent"); got != "True Succeeded" {
+			t.Errorf("the condition Consistent is %q", got)
+		}
+	}
 }
 
 // TestARekorV2LogWhoseFilesAreDown: what this cluster has seen of the log goes on being
