@@ -33,6 +33,9 @@ type Logs interface {
 // Roots finds what a configured trust root holds. *trust.Roots implements it.
 type Roots interface {
 	Root(name string) (root.TrustedMaterial, error)
+	// Authorities returns the trust root that an authority means, with the certificate
+	// authorities that it means.
+	Authorities(*v1alpha1.KeylessAuthority) (root.TrustedMaterial, error)
 }
 
 // KMS knows what key services said of keys. *kms.Keys implements it.

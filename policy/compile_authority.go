@@ -4,6 +4,7 @@
 package policy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,14 +67,14 @@ func compileKeyless(verifier *verify.Authority, k *v1alpha1.KeylessAuthority, pa
 	if k == nil {
 		return nil
 	}
-	material, err := findRoot(k.TrustRootRef, roots)
+	material, at, err := keylessRoot(k, path, roots)
 	switch {
 	case err != nil:
-		return &problemError{PartRoot, path + ".trustRootRef", err}
+		return &problemError{PartRoot, at, err}
 	case len(material.FulcioCertificateAuthorities()) == 0:
-		return &problemError{PartRoot, path + ".trustRootRef", fmt.Errorf("%w: %q has no certificate authority", trust.ErrRootUnsuitable, k.TrustRootRef)}
+		return &problemError{PartRoot, at, fmt.Errorf("%w: %q has no certificate authority", trust.ErrRootUnsuitable, k.TrustRootRef)}
 	case len(material.CTLogs()) == 0 && !k.SCTIgnored():
-		return &problemError{PartRoot, path + ".trustRootRef", fmt.Errorf("%w: %q has no certificate transparency log", trust.ErrRootUnsuitable, k.TrustRootRef)}
+		return &problemError{PartRoot, at, fmt.Errorf("%w: %q has no certificate transparency log", trust.ErrRootUnsuitable, cmp.Or(k.TrustRootRef, k.URL))}
 	}
 	if len(k.Identities) == 0 {
 		return &problemError{PartSpec, path + ".identities", errors.New("no identity says who may sign")}
@@ -88,6 +89,19 @@ func compileKeyless(verifier *verify.Authority, k *v1alpha1.KeylessAuthority, pa
 	}
 	verifier.Keyless = keyless
 	return nil
+}
+
+// keylessRoot returns the trust root that k means, and the field that says so.
+func keylessRoot(k *v1alpha1.KeylessAuthority, path string, roots Roots) (root.TrustedMaterial, string, error) {
+	at := path + ".trustRootRef"
+	if k.URL != "" {
+		at = path + ".url"
+	}
+	if roots == nil {
+		return nil, at, fmt.Errorf("%w: %q", trust.ErrRootNotFound, cmp.Or(k.TrustRootRef, k.URL))
+	}
+	material, err := roots.Authorities(k)
+	return material, at, err
 }
 
 func identitySpec(id *v1alpha1.Identity) verify.IdentitySpec {

@@ -141,6 +141,18 @@ func TestAnAuthorityThatCannotBeCompiledAcceptsNothing(t *testing.T) {
 			func(a *v1alpha1.Authority) { a.Keyless.TrustRootRef = "broken" },
 			"TrustRoot spec.authorities[0].keyless.trustRootRef", trust.ErrRootNotReady,
 		},
+		"a URL that no trust root has": {
+			func(a *v1alpha1.Authority) { a.Keyless.TrustRootRef, a.Keyless.URL = "", "https://fulcio.sigstore.dev" },
+			"TrustRoot spec.authorities[0].keyless.url", trust.ErrRootNotFound,
+		},
+		"a URL that two trust roots have": {
+			func(a *v1alpha1.Authority) { a.Keyless.TrustRootRef, a.Keyless.URL = "", "https://fulcio.test" },
+			"TrustRoot spec.authorities[0].keyless.url", trust.ErrRootUnsuitable,
+		},
+		"neither a trust root nor a URL": {
+			func(a *v1alpha1.Authority) { a.Keyless.TrustRootRef = "" },
+			"TrustRoot spec.authorities[0].keyless.trustRootRef", trust.ErrRootNotFound,
+		},
 		"a trust root without authorities": {
 			func(a *v1alpha1.Authority) { a.Keyless.TrustRootRef = "stamps" },
 			"TrustRoot spec.authorities[0].keyless.trustRootRef", trust.ErrRootUnsuitable,

@@ -36,6 +36,11 @@ func (c *counted) Root(name string) (root.TrustedMaterial, error) {
 	return c.Roots.Root(name)
 }
 
+func (c *counted) Authorities(k *v1alpha1.KeylessAuthority) (root.TrustedMaterial, error) {
+	c.followed.Add(1)
+	return c.Roots.Authorities(k)
+}
+
 func (c *counted) Secret(ctx context.Context, name string) (map[string][]byte, error) {
 	c.followed.Add(1)
 	return c.Secrets.Secret(ctx, name)

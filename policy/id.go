@@ -20,18 +20,22 @@ type ID struct {
 	Namespace, Name string
 }
 
-// ClusterPolicy is the ID of a ClusterImagePolicy.
+// ClusterPolicy is the ID of the ClusterImagePolicy that is known by a name: of
+// policy.sigstore.dev, where v1alpha1.SigstoreName made it.
 func ClusterPolicy(name string) ID {
+	if theirs, ok := v1alpha1.CutSigstoreName(name); ok {
+		return ID{Kind: schema.GroupKind{Group: v1alpha1.SigstoreGroup, Kind: v1alpha1.ClusterImagePolicyKind}, Name: theirs}
+	}
 	return ID{Kind: v1alpha1.GroupVersion().WithKind(v1alpha1.ClusterImagePolicyKind).GroupKind(), Name: name}
 }
 
 // String is the ID for a person: `ClusterImagePolicy "payments"`, `ImagePolicy
-// "shop/payments"`, and with its group where that is not ours:
-// `ClusterImagePolicy.policy.sigstore.dev "payments"`.
+// "shop/payments"`, and with its group where that is not ours: `policy.sigstore.dev
+// ClusterImagePolicy "payments"`.
 func (id ID) String() string {
-	kind := id.Kind
-	if kind.Group == v1alpha1.GroupVersion().Group {
-		kind.Group = ""
+	kind := id.Kind.Kind
+	if group := id.Kind.Group; group != "" && group != v1alpha1.GroupName {
+		kind = group + " " + kind
 	}
 	name := id.Name
 	if id.Namespace != "" {

@@ -21,7 +21,7 @@ func ofNamespace(namespace, name string) ID {
 }
 
 func TestPoliciesAreToldApartByKindNamespaceAndName(t *testing.T) {
-	foreign := ID{Kind: schema.GroupKind{Group: "policy.sigstore.dev", Kind: "ClusterImagePolicy"}, Name: "payments"}
+	foreign := ClusterPolicy(v1alpha1.SigstoreName("payments"))
 	ids := []ID{ClusterPolicy("payments"), foreign, ofNamespace("shop", "payments"), ofNamespace("payments", "shop"), ofNamespace("policy", "payments")}
 	var s Set
 	short, long := map[string]bool{}, map[string]bool{}
@@ -34,7 +34,7 @@ func TestPoliciesAreToldApartByKindNamespaceAndName(t *testing.T) {
 	}
 	for id, want := range map[ID][2]string{
 		ids[0]: {`ClusterImagePolicy "payments"`, "payments"},
-		ids[1]: {`ClusterImagePolicy.policy.sigstore.dev "payments"`, "policy.sigstore.dev/payments"},
+		ids[1]: {`policy.sigstore.dev ClusterImagePolicy "payments"`, "policy.sigstore.dev/payments"},
 		ids[2]: {`ImagePolicy "shop/payments"`, "shop/payments"},
 	} {
 		if diff := cmp.Diff(want, [2]string{id.String(), id.Short()}); diff != "" {

@@ -11,14 +11,19 @@ fresh=$(mktemp -d)
 trap 'rm -rf "$fresh"' EXIT
 
 .cache/bin/controller-gen \
-  object:headerFile=pkg/apis/boilerplate.go.txt crd paths=./pkg/apis/... \
+  object:headerFile=pkg/apis/boilerplate.go.txt crd paths=./pkg/apis/policy/... \
   output:object:dir="$fresh/object" output:crd:dir="$fresh/crd"
+.cache/bin/controller-gen crd paths=./pkg/apis/sigstore/... output:crd:dir="$fresh/sigstore"
 
 stale=0
 diff -u pkg/apis/policy/v1alpha1/zz_generated.deepcopy.go "$fresh/object/zz_generated.deepcopy.go" || stale=1
 for crd in config/crd/bases/*.yaml "$fresh"/crd/*.yaml; do
   name=$(basename "$crd")
   diff -Nu "config/crd/bases/$name" "$fresh/crd/$name" || stale=1
+done
+for crd in config/policy.sigstore.dev/policy.sigstore.dev_*.yaml "$fresh"/sigstore/*.yaml; do
+  name=$(basename "$crd")
+  diff -Nu "config/policy.sigstore.dev/$name" "$fresh/sigstore/$name" || stale=1
 done
 if ((stale)); then
   echo "generated files are stale: run make generate manifests" >&2

@@ -5,11 +5,9 @@ package webhook
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"reflect"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -23,6 +21,7 @@ import (
 
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1/validation"
+	"github.com/countersign-dev/countersign/pkg/apis/sigstore/conversion"
 )
 
 // Policies refuses policies, logs and trust roots that cannot be used as they are written, for
@@ -30,6 +29,10 @@ import (
 type Policies struct {
 	// Reader lists the TransparencyLogs and TrustRoots that exist, for warnings. Required.
 	Reader client.Reader
+	// Live lists, for warnings, objects of kinds that there need not be. Required.
+	Live client.Reader
+	// Sigstore says how objects of policy.sigstore.dev are read.
+	Sigstore conversion.Options
 	// Metrics and Log are required.
 	Metrics *Metrics
 	Log     logr.Logger
@@ -60,6 +63,9 @@ func (h *Policies) Handle(ctx context.Context, req admission.Request) admission.
 
 // review returns what is wrong with the object, and what to warn of.
 func (h *Policies) review(ctx context.Context, req admission.Request) (field.ErrorList, []string, error) {
+	if req.Kind.Group == v1alpha1.SigstoreGroup {
+		return h.reviewSigstore(ctx, req)
+	}
 	switch req.Kind.Kind {
 	case v1alpha1.ClusterImagePolicyKind:
 		policy, unknown, err := decode[v1alpha1.ClusterImagePolicy](req)
@@ -95,11 +101,8 @@ func (h *Policies) review(ctx context.Context, req admission.Request) (field.Err
 // judged again, so that one that has become invalid can still be labelled, and
 // deleted.
 func decode[T any](req admission.Request) (object *T, unknown field.ErrorList, err error) {
-	if req.Operation == admissionv1.Update {
-		now, before := specOf{}, specOf{}
-		if json.Unmarshal(req.Object.Raw, &now) == nil && json.Unmarshal(req.OldObject.Raw, &before) == nil && reflect.DeepEqual(now, before) {
-			return nil, nil, nil
-		}
+	if keepsSpec(req) {
+		return nil, nil, nil
 	}
 	object = new(T)
 	strict, err := kjson.UnmarshalStrict(req.Object.Raw, object)

@@ -75,7 +75,7 @@ func TestPoliciesThatCannotWorkAreRefused(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := &Policies{Reader: unlisted{}, Metrics: NewMetrics(nil), Log: logr.Discard()}
+			h := &Policies{Reader: unlisted{}, Live: unlisted{}, Metrics: NewMetrics(nil), Log: logr.Discard()}
 			got := send(t, h, tt.request)
 			if got.Result.Code != tt.code || got.Allowed != (tt.code == http.StatusOK) {
 				t.Fatalf("allowed = %v with code %d, want %d: %s", got.Allowed, got.Result.Code, tt.code, got.Result.Message)

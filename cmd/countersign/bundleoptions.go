@@ -12,6 +12,7 @@ import (
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 	"github.com/spf13/cobra"
 
+	"github.com/countersign-dev/countersign/pkg/apis/sigstore/conversion"
 	"github.com/countersign-dev/countersign/pkg/trust/kms"
 	"github.com/countersign-dev/countersign/pkg/verify"
 	"github.com/countersign-dev/countersign/policy/files"
@@ -106,7 +107,7 @@ func (o *bundleOptions) trusted(ctx context.Context, stdin io.Reader) (files.Tru
 		if err != nil {
 			return files.TrustedRoot{}, err
 		}
-		loaded := files.Load(objects, o.namespace)
+		loaded := files.Load(objects, conversion.Options{Namespace: o.namespace})
 		if len(loaded.Problems) > 0 {
 			return files.TrustedRoot{}, loaded.Problems[0]
 		}

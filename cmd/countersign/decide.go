@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
+	"github.com/countersign-dev/countersign/pkg/apis/sigstore/conversion"
 	"github.com/countersign-dev/countersign/pkg/registry"
 	"github.com/countersign-dev/countersign/pkg/trust"
 	"github.com/countersign-dev/countersign/pkg/trust/kms"
@@ -29,6 +30,7 @@ type decideOptions struct {
 	policies, trust []string
 	kubeconfig      string
 	namespace       string
+	sigstore        sigstoreOptions
 	registries      registryOptions
 	verbose         bool
 	noMatch         string
@@ -42,6 +44,7 @@ func (o *decideOptions) register(c *cobra.Command) {
 	f.StringArrayVar(&o.trust, "trust", nil, "file or folder of further TransparencyLogs and Secrets (repeatable)")
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "take policies, logs and Secrets from this cluster instead")
 	f.StringVar(&o.namespace, "namespace", defaultNamespace, "countersign's own namespace, whose Secrets can be named")
+	o.sigstore.register(f)
 	o.registries.register(f)
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "show each request to a registry, on standard error: how long it took and what came of it, without credentials")
 	f.StringVar(&o.noMatch, "no-match-policy", string(policy.NoMatchDeny), "what an image is that no policy covers: allow, warn or deny")
@@ -107,11 +110,15 @@ func (o *decideOptions) evaluator(ctx context.Context, stdin io.Reader, stderr i
 }
 
 func (o *decideOptions) fromFiles(ctx context.Context, stdin io.Reader, stderr io.Writer) (*policy.Set, error) {
+	options, err := o.sigstore.options(o.namespace)
+	if err != nil {
+		return nil, err
+	}
 	objects, err := files.Read(append(append([]string{}, o.policies...), o.trust...), stdin)
 	if err != nil {
 		return nil, err
 	}
-	loaded := files.Load(objects, o.namespace)
+	loaded := files.Load(objects, options)
 	for _, warning := range loaded.Warnings {
 		fmt.Fprintf(stderr, "warning: %s\n", warning)
 	}
@@ -124,7 +131,8 @@ func (o *decideOptions) fromFiles(ctx context.Context, stdin io.Reader, stderr i
 	}
 	roots := trust.RootsFromObjects(ctx, loaded.Roots, loaded.ConfigMaps)
 	logs := trust.LogsFromObjects(ctx, withOwned(loaded, roots, stderr), loaded.Secrets)
-	return compileAll(ctx, loaded.Policies, policy.Trust{Logs: logs, Roots: roots, Secrets: loaded.Secrets, KMS: keysOf(ctx, loaded.Policies)}, stderr), nil
+	all := ours(loaded.Policies)
+	return compileAll(ctx, all, policy.Trust{Logs: logs, Roots: roots, Secrets: loaded.Secrets, KMS: keysOf(ctx, all)}, stderr), nil
 }
 
 // withOwned returns the logs in the files, and those that a cluster would make of
@@ -167,31 +175,55 @@ func (o *decideOptions) fromCluster(ctx context.Context, stderr io.Writer) (*pol
 			return nil, exitError{code: exitUnavailable, err: fmt.Errorf("reading policies and logs from the cluster: %w", err)}
 		}
 	}
+	options, err := o.sigstore.options(o.namespace)
+	if err != nil {
+		return nil, err
+	}
+	theirs, theirRoots, err := readSigstore(ctx, cluster, options)
+	if err != nil {
+		return nil, exitError{code: exitUnavailable, err: err}
+	}
+	for i := range theirRoots {
+		trustRoots.Items = append(trustRoots.Items, *theirRoots[i].Object)
+	}
+	all := append(ours(policies.Items), theirs...)
 	secrets := trust.NewNamespaceSecrets(cluster, o.namespace)
 	index := trust.LogsFromObjects(ctx, logs.Items, secrets)
 	roots := trust.RootsFromObjects(ctx, trustRoots.Items, trust.NewNamespaceConfigMaps(cluster, o.namespace))
-	return compileAll(ctx, policies.Items, policy.Trust{Logs: index, Roots: roots, Secrets: secrets, KMS: keysOf(ctx, policies.Items)}, stderr), nil
+	return compileAll(ctx, all, policy.Trust{Logs: index, Roots: roots, Secrets: secrets, KMS: keysOf(ctx, all)}, stderr), nil
+}
+
+// ours returns policies with nothing to refuse in them.
+func ours(policies []v1alpha1.ClusterImagePolicy) []conversion.Policy {
+	all := make([]conversion.Policy, 0, len(policies))
+	for i := range policies {
+		all = append(all, conversion.Policy{Object: &policies[i]})
+	}
+	return all
 }
 
 // keysOf asks key services for the keys that policies name, once.
-func keysOf(ctx context.Context, policies []v1alpha1.ClusterImagePolicy) *kms.Keys {
+func keysOf(ctx context.Context, policies []conversion.Policy) *kms.Keys {
 	keys := kms.New(kms.Options{Providers: kmsProviders()})
 	var uris []string
-	for i := range policies {
-		uris = append(uris, policies[i].Spec.KMSKeys()...)
+	for _, p := range policies {
+		uris = append(uris, p.Object.Spec.KMSKeys()...)
 	}
 	keys.Use(ctx, uris)
 	return keys
 }
 
-func compileAll(ctx context.Context, objects []v1alpha1.ClusterImagePolicy, t policy.Trust, stderr io.Writer) *policy.Set {
+func compileAll(ctx context.Context, policies []conversion.Policy, t policy.Trust, stderr io.Writer) *policy.Set {
 	set := policy.NewSet()
-	for i := range objects {
-		compiled := policy.Compile(ctx, &objects[i], t)
+	for _, p := range policies {
+		compiled := policy.Compile(ctx, p.Object, t)
+		compiled.Refuse(p.Refused)
 		for _, problem := range compiled.Problems() {
 			fmt.Fprintf(stderr, "warning: %v is not ready, and refuses what it covers: %s: %v\n", compiled.ID(), problem.Path, problem.Err)
 		}
-		set.Set(compiled)
+		if !p.CoversNothing {
+			set.Set(compiled)
+		}
 	}
 	return set
 }

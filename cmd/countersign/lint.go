@@ -14,19 +14,25 @@ import (
 
 func newLint() *cobra.Command {
 	var namespace string
+	var sigstore sigstoreOptions
 	lint := &cobra.Command{
 		Use:   "lint FILE|DIR|-...",
 		Short: "Find what the API would reject, and what is legal but dangerous",
 		Long: `Read ClusterImagePolicy and TransparencyLog objects, and the Secrets that they
 name, and report every field that the API would reject (exit code 1), and what is
-legal but dangerous (a warning). That there is neither is an error of usage.`,
+legal but dangerous (a warning). That there is neither is an error of usage. Objects of
+policy.sigstore.dev are read, too, and what is different here is a warning.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			options, err := sigstore.options(namespace)
+			if err != nil {
+				return err
+			}
 			objects, err := files.Read(args, c.InOrStdin())
 			if err != nil {
 				return err
 			}
-			loaded := files.Load(objects, namespace)
+			loaded := files.Load(objects, options)
 			for _, warning := range loaded.Warnings {
 				fmt.Fprintf(c.OutOrStdout(), "warning: %s\n", warning)
 			}
@@ -44,5 +50,6 @@ legal but dangerous (a warning). That there is neither is an error of usage.`,
 		},
 	}
 	lint.Flags().StringVar(&namespace, "namespace", defaultNamespace, "countersign's own namespace, whose Secrets can be named")
+	sigstore.register(lint.Flags())
 	return lint
 }

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
+	"github.com/countersign-dev/countersign/pkg/apis/sigstore/conversion"
 	"github.com/countersign-dev/countersign/pkg/tlog"
 	"github.com/countersign-dev/countersign/pkg/trust"
 	"github.com/countersign-dev/countersign/pkg/verify"
@@ -93,7 +94,7 @@ func (o *logOptions) fromFiles(ctx context.Context, stdin io.Reader, stderr io.W
 	if err != nil {
 		return nil, err
 	}
-	loaded := files.Load(objects, o.namespace)
+	loaded := files.Load(objects, conversion.Options{Namespace: o.namespace})
 	for _, warning := range loaded.Warnings {
 		fmt.Fprintf(stderr, "warning: %s\n", warning)
 	}

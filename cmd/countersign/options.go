@@ -46,6 +46,7 @@ type serveOptions struct {
 
 	noMatch    string
 	pinDigests bool
+	sigstore   sigstoreOptions
 	registries registryOptions
 	secrets    pullSecretOptions
 	extractors string
@@ -68,6 +69,7 @@ func (o *serveOptions) register(f *pflag.FlagSet) {
 	f.DurationVar(&o.shutdownDelay, "shutdown-delay", 5*time.Second, "time to go on serving after the signal to end, until nobody sends requests any more")
 	f.StringVar(&o.noMatch, "no-match-policy", string(policy.NoMatchAllow), "what happens to an image that no policy covers: allow, warn or deny")
 	f.BoolVar(&o.pinDigests, "pin-digests", true, "pin the images of Pods to digests, and refuse Pods whose covered images are not")
+	o.sigstore.register(f)
 	o.registries.register(f)
 	o.registries.registerIdentities(f)
 	o.secrets.register(f)

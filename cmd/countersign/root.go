@@ -90,7 +90,7 @@ func newVerify() *cobra.Command {
 
 func newPolicy() *cobra.Command {
 	policy := &cobra.Command{Use: "policy", Short: "Work on policies", Args: cobra.NoArgs, RunE: needCommand}
-	policy.AddCommand(newLint())
+	policy.AddCommand(newLint(), newConvert())
 	return policy
 }
 

@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/countersign-dev/countersign/pkg/apis/sigstore/conversion"
 	"github.com/countersign-dev/countersign/pkg/controller"
 	"github.com/countersign-dev/countersign/pkg/image"
 	"github.com/countersign-dev/countersign/pkg/trust/kms"
@@ -60,11 +61,15 @@ func newServe() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			sigstore, err := o.sigstore.options(o.namespace)
+			if err != nil {
+				return err
+			}
 			log := logr.FromSlogHandler(handler)
 			ctrl.SetLogger(log)
 			klog.SetLogger(log)
 			slog.SetDefault(slog.New(handler)) // what net/http says about handshakes
-			if err := o.serve(c.Context(), log, decisions{noMatch, extractor, keys}); err != nil {
+			if err := o.serve(c.Context(), log, decisions{noMatch, extractor, keys, sigstore}); err != nil {
 				return exitError{code: exitRejected, err: err}
 			}
 			return nil
@@ -79,6 +84,7 @@ type decisions struct {
 	noMatch   policy.NoMatch
 	extractor *image.Extractor
 	keys      *kms.Keys
+	sigstore  conversion.Options
 }
 
 // serve runs until ctx ends and everything in flight has been answered.
@@ -91,7 +97,7 @@ func (o *serveOptions) serve(ctx context.Context, log logr.Logger, d decisions) 
 		return err
 	}
 	config := controller.NewTrust(m, o.namespace)
-	config.Policies, config.KMS = policy.NewSet(), d.keys
+	config.Policies, config.KMS, config.Sigstore = policy.NewSet(), d.keys, d.sigstore
 	loaded, err := controller.Setup(m, config)
 	if err != nil {
 		return err
@@ -159,7 +165,9 @@ func (o *serveOptions) addHandlers(m manager.Manager, log logr.Logger, options p
 		pods.Pinner = unpinned{}
 	}
 	server.Register(webhook.PathPods, webhook.Handler(webhook.WhenReady(loaded, pods), inFlight))
-	server.Register(webhook.PathPolicies, webhook.Handler(&webhook.Policies{Reader: m.GetClient(), Metrics: measured, Log: log}, inFlight))
+	server.Register(webhook.PathPolicies, webhook.Handler(&webhook.Policies{
+		Reader: m.GetClient(), Live: m.GetAPIReader(), Sigstore: d.sigstore, Metrics: measured, Log: log,
+	}, inFlight))
 }
 
 // unpinned is the Pinner for --pin-digests=false.

@@ -133,6 +133,7 @@ spec:
 		"policy.yaml":       policy("payments", "enforce", corp, ""),
 		"policy-audit.yaml": policy("payments", "audit", corp, ""),
 		"policy-corp.yaml":  policy("corp", "enforce", "registry.corp.example/**", ""),
+		"sigstore.yaml":     w.sigstorePolicy(),
 		"log.yaml":          w.logObject("http://" + strings.TrimPrefix(w.server.URL, "http://")),
 		"log-down.yaml":     w.logObject("http://127.0.0.1:1"),
 		"release.pub":       w.publicPEM(w.key),
@@ -163,6 +164,19 @@ spec:
 	})
 	maps.Copy(files, w.keylessFiles())
 	return files
+}
+
+// sigstorePolicy is the policy in the words of policy.sigstore.dev, by which it names no log.
+func (w *world) sigstorePolicy() string {
+	return fmt.Sprintf(`apiVersion: policy.sigstore.dev/v1beta1
+kind: ClusterImagePolicy
+metadata: {name: payments}
+spec:
+  images: [{glob: %q}]
+  authorities:
+  - key:
+      data: |
+%s`, w.host()+"/**", indent(w.publicPEM(w.key), "        "))
 }
 
 func (w *world) logObject(url string) string {

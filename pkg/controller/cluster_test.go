@@ -47,7 +47,8 @@ func newReplica(t *testing.T, objects ...client.Object) *replica {
 		}
 	}
 	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
-		WithStatusSubresource(&v1alpha1.ClusterImagePolicy{}, &v1alpha1.TransparencyLog{}, &v1alpha1.TrustRoot{}).Build()
+		WithStatusSubresource(&v1alpha1.ClusterImagePolicy{}, &v1alpha1.TransparencyLog{}, &v1alpha1.TrustRoot{},
+			objectOf(theirs("ClusterImagePolicy")), objectOf(theirs("TrustRoot"))).Build()
 	secrets := trust.NewNamespaceSecrets(c, namespace)
 	requests := newLogRequests()
 	config := Config{

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
+	"github.com/countersign-dev/countersign/pkg/apis/sigstore/conversion"
 	"github.com/countersign-dev/countersign/policy"
 )
 
@@ -40,6 +41,12 @@ type loader struct {
 	again, refreshed signal
 	// named is sent when it has been said which keys of services are in use.
 	named signal
+	// sigstore reads the objects of policy.sigstore.dev, and theirs is told of them. Nil:
+	// there are none.
+	sigstore *sigstoreKinds
+	theirs   *sigstoreStatus
+	// last is what was read of them last.
+	last sigstoreObjects
 }
 
 // everything is the one request of the loader.
@@ -70,14 +77,27 @@ func (l *loader) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.
 	if err := l.loadLogs(ctx); err != nil {
 		return reconcile.Result{}, err
 	}
-	if err := l.loadRoots(ctx); err != nil {
+	theirs, unread := l.sigstore.load(ctx)
+	if unread != nil {
+		if l.ready.Check(nil) != nil {
+			return reconcile.Result{}, unread // a policy that is not known could be passed
+		}
+		// What was read before stays in force, and ours do not wait for it.
+		theirs = l.last
+	}
+	l.last = theirs
+	if err := l.loadRoots(ctx, theirs.roots); err != nil {
 		return reconcile.Result{}, err
 	}
 	l.refreshed.send()
-	if err := l.loadPolicies(ctx); err != nil {
+	if err := l.loadPolicies(ctx, theirs.policies); err != nil {
 		return reconcile.Result{}, err
 	}
 	l.loaded.send()
+	l.theirs.set(theirs)
+	if unread != nil {
+		return reconcile.Result{}, unread
+	}
 	return reconcile.Result{}, nil
 }
 
@@ -103,10 +123,13 @@ func (l *loader) loadLogs(ctx context.Context) error {
 	return nil
 }
 
-func (l *loader) loadRoots(ctx context.Context) error {
+func (l *loader) loadRoots(ctx context.Context, theirs []conversion.Root) error {
 	var roots v1alpha1.TrustRootList
 	if err := l.reader.List(ctx, &roots); err != nil {
 		return fmt.Errorf("listing TrustRoots: %w", err)
+	}
+	for i := range theirs {
+		roots.Items = append(roots.Items, *theirs[i].Object)
 	}
 	present := sets.New[string]()
 	for i := range roots.Items {
@@ -124,23 +147,31 @@ func (l *loader) loadRoots(ctx context.Context) error {
 	return nil
 }
 
-func (l *loader) loadPolicies(ctx context.Context) error {
+func (l *loader) loadPolicies(ctx context.Context, theirs []conversion.Policy) error {
 	var objects v1alpha1.ClusterImagePolicyList
 	if err := l.reader.List(ctx, &objects); err != nil {
 		return fmt.Errorf("listing ClusterImagePolicies: %w", err)
 	}
-	l.config.KMS.Use(ctx, keysOf(objects.Items))
-	l.named.send()
-	compiled := make([]*policy.Policy, 0, len(objects.Items))
-	inForce := make(map[types.UID]*policy.Policy, len(objects.Items))
+	all := make([]conversion.Policy, 0, len(objects.Items)+len(theirs))
 	for i := range objects.Items {
-		next := policy.Compile(ctx, &objects.Items[i], policy.Trust{Logs: l.config.Logs, Roots: l.config.Roots, Secrets: l.config.Secrets, KMS: l.config.KMS})
+		all = append(all, conversion.Policy{Object: &objects.Items[i]})
+	}
+	all = append(all, theirs...)
+	l.config.KMS.Use(ctx, keysOf(all))
+	l.named.send()
+	compiled := make([]*policy.Policy, 0, len(all))
+	inForce := make(map[types.UID]*policy.Policy, len(all))
+	for _, p := range all {
+		next := policy.Compile(ctx, p.Object, policy.Trust{Logs: l.config.Logs, Roots: l.config.Roots, Secrets: l.config.Secrets, KMS: l.config.KMS})
+		next.Refuse(p.Refused)
 		for _, problem := range next.Problems() {
 			ctrl.LoggerFrom(ctx).Info("A policy is not ready, and refuses what depends on it",
 				"policy", next.ID(), "field", problem.Path, "cause", problem.Err.Error())
 		}
-		compiled = append(compiled, next)
-		inForce[objects.Items[i].UID] = next
+		inForce[p.Object.UID] = next
+		if !p.CoversNothing {
+			compiled = append(compiled, next)
+		}
 	}
 	l.config.Policies.Replace(compiled)
 	l.ready.set(inForce)
@@ -148,10 +179,10 @@ func (l *loader) loadPolicies(ctx context.Context) error {
 }
 
 // keysOf returns the URIs of the keys that policies name.
-func keysOf(policies []v1alpha1.ClusterImagePolicy) []string {
+func keysOf(policies []conversion.Policy) []string {
 	var uris []string
-	for i := range policies {
-		uris = append(uris, policies[i].Spec.KMSKeys()...)
+	for _, p := range policies {
+		uris = append(uris, p.Object.Spec.KMSKeys()...)
 	}
 	return uris
 }

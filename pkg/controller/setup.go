@@ -12,6 +12,7 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/discovery"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -19,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
+	"github.com/countersign-dev/countersign/pkg/apis/sigstore/conversion"
 	"github.com/countersign-dev/countersign/pkg/tlog"
 	"github.com/countersign-dev/countersign/pkg/trust"
 	"github.com/countersign-dev/countersign/pkg/trust/kms"
@@ -39,6 +41,8 @@ type Config struct {
 	KMS *kms.Keys
 	// Outages is to be told of what policies accept in an outage.
 	Outages *Outages
+	// Sigstore says how objects of policy.sigstore.dev are read.
+	Sigstore conversion.Options
 	// requests is told of the requests to Logs.
 	requests *logRequests
 }
@@ -50,6 +54,12 @@ func Setup(m ctrl.Manager, config Config) (*Readiness, error) {
 	loaded := make(signal, 1)
 	refreshed := make(signal, 1)
 	load := &loader{reader: m.GetClient(), config: config, ready: ready, loaded: loaded, again: make(signal, 1), refreshed: refreshed, named: make(signal, 1)}
+	served, err := discovery.NewDiscoveryClientForConfigAndClient(m.GetConfig(), m.GetHTTPClient())
+	if err != nil {
+		return nil, fmt.Errorf("discovery: %w", err)
+	}
+	load.sigstore = &sigstoreKinds{served: served, objects: m.GetCache(), options: config.Sigstore, changed: load.again}
+	load.theirs = &sigstoreStatus{client: m.GetClient(), kinds: load.sigstore, ready: ready, loaded: make(signal, 1)}
 	if err := load.setup(m); err != nil {
 		return nil, fmt.Errorf("loader of policies: %w", err)
 	}
@@ -67,6 +77,10 @@ func Setup(m ctrl.Manager, config Config) (*Readiness, error) {
 	}
 	if err := roots.metrics.register(metrics.Registry); err != nil {
 		return nil, fmt.Errorf("metrics of trust roots: %w", err)
+	}
+	load.theirs.policy, load.theirs.roots = status, roots
+	if err := errors.Join(m.Add(load.sigstore), m.Add(load.theirs), m.Add(&sigstoreRefresher{refresh, load.theirs})); err != nil {
+		return nil, fmt.Errorf("objects of %s: %w", v1alpha1.SigstoreGroup, err)
 	}
 	services := newKeyRefresher(config.KMS, load.again, load.named)
 	if err := m.Add(services); err != nil {

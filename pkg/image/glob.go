@@ -3,7 +3,10 @@
 
 package image
 
-import "regexp"
+import (
+	"regexp"
+	"strings"
+)
 
 // Glob matches image references. It is anchored at both ends and compares the
 // normalised repository and, where it names them, the tag and the digest:
@@ -15,6 +18,7 @@ import "regexp"
 //	*  and  */*                  docker.io/library/* and docker.io/*/*, as in sigstore's API
 //	**                           every image
 //	**/nginx                     the repository nginx of any registry and any path
+//	**nginx**                    every name that holds nginx, its registry included
 //	*.corp.example/**            a registry may be a glob when it holds a '.' or a port
 //	localhost:5000/app:v1.*      a registry's port and a tag, which may be a glob
 //	ghcr.io/org/app@sha256:…     one digest; sha256:* asks for some digest
@@ -33,6 +37,9 @@ type Glob struct {
 	repository *regexp.Regexp
 	tag        *regexp.Regexp // nil: any, or none
 	digest     *regexp.Regexp // nil: any, or none
+	// hubIndex is set when the glob could mean Docker Hub by its other name: it is
+	// then compared with that, too.
+	hubIndex bool
 }
 
 // String returns the glob as the user wrote it.
@@ -65,5 +72,13 @@ func (g Glob) matchName(ref Reference) bool {
 	if g.repository == nil || ref.path == "" {
 		return false
 	}
-	return g.repository.MatchString(ref.Repository()) && (g.tag == nil || g.tag.MatchString(ref.tag))
+	return g.matchRepository(ref.Repository()) && (g.tag == nil || g.tag.MatchString(ref.tag))
+}
+
+func (g Glob) matchRepository(repository string) bool {
+	if g.repository.MatchString(repository) {
+		return true
+	}
+	path, isHub := strings.CutPrefix(repository, dockerHub+"/")
+	return g.hubIndex && isHub && g.repository.MatchString(hubIndex+"/"+path)
 }

@@ -55,6 +55,15 @@ func TestGlobMatch(t *testing.T) {
 		"any registry and any path is every image": {
 			"*/**", []string{"nginx", "ghcr.io/app", "ghcr.io/org/app"}, nil,
 		},
+		"a part of any name": {
+			"**demo**", []string{"demo", "ghcr.io/org/demo-app:v1", "demo.example/x", "org/x/mydemo@" + digest}, []string{"nginx", "ghcr.io/org/dem/o:demo"},
+		},
+		"the end of any name": {
+			"**.corp.example/app", []string{"a.corp.example/app", "a.b.corp.example/app:v1", "evil.test/x.corp.example/app"}, []string{"corp.example/app", "a.corp.example/app2"},
+		},
+		"a part of Docker Hub's other name": {
+			"**dex.docker.io/**", []string{"nginx", "org/app"}, []string{"ghcr.io/docker.io/x"},
+		},
 		"all of Docker Hub": {
 			"docker.io/**", []string{"nginx", "grafana/grafana"}, []string{"ghcr.io/docker.io/x"},
 		},

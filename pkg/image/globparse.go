@@ -46,7 +46,7 @@ func compileGlob(s string) (Glob, error) {
 		return Glob{}, err
 	}
 	prefix, _, _ := strings.Cut(full, "*")
-	g := Glob{text: s, prefix: prefix, repository: wildcards(full)}
+	g := Glob{text: s, prefix: prefix, repository: wildcards(full), hubIndex: isWholeName(repository)}
 	if tagged {
 		g.tag = wildcards(tag)
 	}
@@ -105,6 +105,9 @@ func normaliseGlob(repository string) (string, error) {
 	case "*/*":
 		return dockerHub + "/*/*", nil
 	}
+	if isWholeName(repository) {
+		return repository, checkGlobPath(repository)
+	}
 	host, path, err := splitGlob(repository)
 	if err != nil {
 		return "", err
@@ -112,12 +115,23 @@ func normaliseGlob(repository string) (string, error) {
 	if len(path) > maxPath {
 		return "", fmt.Errorf("has a repository name longer than %d characters", maxPath)
 	}
+	return host + "/" + path, checkGlobPath(path)
+}
+
+// isWholeName tells whether a glob leaves open where the registry ends: it begins with
+// ** and goes on in the same component, as **nginx** does.
+func isWholeName(repository string) bool {
+	first, _, _ := strings.Cut(repository, "/")
+	return strings.HasPrefix(first, "**") && first != "**"
+}
+
+func checkGlobPath(path string) error {
 	for component := range strings.SplitSeq(path, "/") {
 		if err := checkGlobComponent(component); err != nil {
-			return "", err
+			return err
 		}
 	}
-	return host + "/" + path, nil
+	return nil
 }
 
 // splitGlob tells the registry from the path as splitReference does.

@@ -13,6 +13,7 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sigstore/sigstore-go/pkg/root"
@@ -42,7 +43,7 @@ func OwnedLogs(obj *v1alpha1.TrustRoot, state RootState) (owned []v1alpha1.Trans
 			err = errors.Join(err, fmt.Errorf("the log with ID %s: %w", id, logErr))
 			continue
 		}
-		next.Name = obj.Name + "-" + id[:ownedNameHex]
+		next.Name = ownedName(obj.Name, id)
 		next.SetDefaults()
 		owned = append(owned, next)
 	}
@@ -68,12 +69,22 @@ func ownedLog(obj *v1alpha1.TrustRoot, log *root.TransparencyLog) (v1alpha1.Tran
 	}, nil
 }
 
+// ownedName is the name of the log with an ID. That of a log of policy.sigstore.dev's
+// corp begins with policy.sigstore.dev.corp, so that ours of the same name has another.
+func ownedName(root, id string) string {
+	return strings.ReplaceAll(root, "/", ".") + "-" + id[:ownedNameHex]
+}
+
 // ownerReference makes the log go when the trust root goes.
 func ownerReference(obj *v1alpha1.TrustRoot) metav1.OwnerReference {
 	isController := true
-	return metav1.OwnerReference{
+	owner := metav1.OwnerReference{
 		APIVersion: v1alpha1.GroupVersion().String(), Kind: v1alpha1.TrustRootKind, Name: obj.Name, UID: obj.UID, Controller: &isController,
 	}
+	if name, theirs := v1alpha1.CutSigstoreName(obj.Name); theirs {
+		owner.APIVersion, owner.Name = v1alpha1.SigstoreGroup+"/v1alpha1", name
+	}
+	return owner
 }
 
 // declaredType is what the trust root says that a log is, or nothing.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/countersign-dev/countersign/pkg/apis/sigstore/conversion"
 	"github.com/countersign-dev/countersign/pkg/image"
 	"github.com/countersign-dev/countersign/policy/files"
 )
@@ -113,7 +114,7 @@ func TestLoadTakesSecretsOfOneNamespaceOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	loaded := files.Load(objects, "countersign-system")
+	loaded := files.Load(objects, conversion.Options{Namespace: "countersign-system"})
 	for name, known := range map[string]bool{"a": true, "b": true, "c": false} {
 		data, err := loaded.Secrets.Secret(t.Context(), name)
 		if (err == nil) != known || known && string(data["cosign.pub"]) != "KEY" {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1/validation"
+	"github.com/countersign-dev/countersign/pkg/apis/sigstore/conversion"
 	"github.com/countersign-dev/countersign/pkg/trust"
 )
 
@@ -46,27 +47,36 @@ func (p ProblemError) Error() string { return fmt.Sprintf("%s: %s: %v", p.Source
 func (p ProblemError) Unwrap() error { return p.Err }
 
 // Load sorts objects into policies and what they refer to, and checks them as the
-// API would, with their defaults. An unknown field is a mistake, and so is an object
-// of any other kind: what is given must not be passed over in silence.
-func Load(objects []Object, namespace string) Resources {
+// API would, with their defaults. Those of policy.sigstore.dev are read as options say,
+// into ours. An unknown field is a mistake, and so is an object of any other kind: what
+// is given must not be passed over in silence.
+func Load(objects []Object, options conversion.Options) Resources {
 	r := Resources{Secrets: trust.Secrets{}, ConfigMaps: trust.ConfigMaps{}}
-	sources := map[string]string{}
+	sources, namespace := map[string]string{}, options.Namespace
 	for _, o := range objects {
+		switch {
+		case conversion.IsPolicy(o.Kind):
+			r.addSigstorePolicy(sources, o, options)
+			continue
+		case conversion.IsTrustRoot(o.Kind):
+			r.addSigstoreRoot(sources, o)
+			continue
+		}
 		switch o.Kind {
 		case v1alpha1.GroupVersion().WithKind(v1alpha1.ClusterImagePolicyKind):
 			policy := decode[v1alpha1.ClusterImagePolicy](&r, o)
 			policy.SetDefaults()
-			r.once(sources, o, policy.Name)
+			r.once(sources, o, policy.Name, policy.Name)
 			r.Policies, r.policySources = append(r.Policies, *policy), append(r.policySources, o.Source)
 		case v1alpha1.GroupVersion().WithKind(v1alpha1.TransparencyLogKind):
 			log := decode[v1alpha1.TransparencyLog](&r, o)
 			log.SetDefaults()
-			r.once(sources, o, log.Name)
+			r.once(sources, o, log.Name, log.Name)
 			r.Logs, r.logSources = append(r.Logs, *log), append(r.logSources, o.Source)
 		case v1alpha1.GroupVersion().WithKind(v1alpha1.TrustRootKind):
 			trustRoot := decode[v1alpha1.TrustRoot](&r, o)
 			trustRoot.SetDefaults()
-			r.once(sources, o, trustRoot.Name)
+			r.once(sources, o, trustRoot.Name, trustRoot.Name)
 			r.Roots, r.rootSources = append(r.Roots, *trustRoot), append(r.rootSources, o.Source)
 		case corev1.SchemeGroupVersion.WithKind("Secret"):
 			r.addSecret(sources, o, namespace)
@@ -86,7 +96,7 @@ func (r *Resources) addSecret(sources map[string]string, o Object, namespace str
 		r.problem(o, secret.Name, fmt.Errorf("a Secret in namespace %q cannot be referred to, only those in %q", secret.Namespace, namespace))
 		return
 	}
-	r.once(sources, o, secret.Name)
+	r.once(sources, o, secret.Name, secret.Name)
 	r.Secrets.Add(secret)
 }
 
@@ -96,7 +106,7 @@ func (r *Resources) addConfigMap(sources map[string]string, o Object, namespace 
 		r.problem(o, configMap.Name, fmt.Errorf("a ConfigMap in namespace %q cannot be referred to, only those in %q", configMap.Namespace, namespace))
 		return
 	}
-	r.once(sources, o, configMap.Name)
+	r.once(sources, o, configMap.Name, configMap.Name)
 	r.ConfigMaps[configMap.Name] = configMap.Data
 }
 
@@ -108,12 +118,16 @@ func (r *Resources) check() {
 			r.Problems = append(r.Problems, ProblemError{Source: source, Object: object, Err: err})
 		}
 		for _, warning := range warnings {
-			r.Warnings = append(r.Warnings, fmt.Sprintf("%s: %s: %s", source, object, warning))
+			r.Warnings = append(r.Warnings, warningOf(source, kind, name, warning))
 		}
 	}
 	for i := range r.Policies {
 		p := &r.Policies[i]
-		report(r.policySources[i], v1alpha1.ClusterImagePolicyKind, p.Name, validation.ClusterImagePolicy(p), validation.PolicyWarnings(p, validation.Known{Logs: r.Logs, Roots: r.Roots}))
+		name, errs := p.Name, validation.ClusterImagePolicy(p)
+		if theirs, ok := v1alpha1.CutSigstoreName(name); ok {
+			name, errs = theirs, nil // it was checked before
+		}
+		report(r.policySources[i], v1alpha1.ClusterImagePolicyKind, name, errs, validation.PolicyWarnings(p, validation.Known{Logs: r.Logs, Roots: r.Roots}))
 	}
 	for i := range r.Logs {
 		l := &r.Logs[i]
@@ -121,16 +135,23 @@ func (r *Resources) check() {
 	}
 	for i := range r.Roots {
 		t := &r.Roots[i]
+		if _, ok := v1alpha1.CutSigstoreName(t.Name); ok {
+			continue // it was checked before
+		}
 		report(r.rootSources[i], v1alpha1.TrustRootKind, t.Name, validation.TrustRoot(t), validation.TrustRootWarnings(t))
 	}
 }
 
-// once records where an object comes from, and that no other has its name.
-func (r *Resources) once(sources map[string]string, o Object, name string) {
+func warningOf(source, kind, name, warning string) string {
+	return fmt.Sprintf("%s: %s %q: %s", source, kind, name, warning)
+}
+
+// once records where an object comes from, and that no other is known by its name.
+func (r *Resources) once(sources map[string]string, o Object, known, name string) {
 	if name == "" {
 		r.problem(o, name, errors.New("metadata.name is missing"))
 	}
-	key := o.Kind.Kind + " " + name
+	key := o.Kind.Kind + " " + known
 	if other, ok := sources[key]; ok {
 		r.problem(o, name, fmt.Errorf("another object of this kind and name is in %s", other))
 	}

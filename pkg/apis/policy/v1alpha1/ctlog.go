@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // CTLog says which transparency logs must hold the signature's entry.
@@ -75,26 +77,46 @@ func (c *CTLog) Selects(log *TransparencyLog) bool {
 		return log.Spec.IsDefault()
 	case len(c.LogRefs) > 0:
 		return slices.Contains(c.LogRefs, log.Name)
+	case c.TrustRootRef == "" && log.isOwnedBySigstore():
+		return false
 	default:
 		return (c.TrustRootRef == "" || log.isOwnedBy(c.TrustRootRef)) &&
-			(c.URL == "" || slices.ContainsFunc(log.Spec.URLs, func(text string) bool { return sameURL(text, c.URL) }))
+			(c.URL == "" || slices.ContainsFunc(log.Spec.URLs, func(text string) bool { return SameURL(text, c.URL) }))
 	}
 }
 
-// isOwnedBy reports whether a TrustRoot of that name owns the log.
+// isOwnedBySigstore reports whether a TrustRoot of policy.sigstore.dev owns the log, which
+// then counts only where it is named: whoever may write those must not say what the URL in
+// a policy of ours means.
+func (l *TransparencyLog) isOwnedBySigstore() bool {
+	return slices.ContainsFunc(l.OwnerReferences, func(owner metav1.OwnerReference) bool {
+		group, _, _ := strings.Cut(owner.APIVersion, "/")
+		return group == SigstoreGroup
+	})
+}
+
+// isOwnedBy reports whether the TrustRoot that is known by that name owns the log.
 func (l *TransparencyLog) isOwnedBy(root string) bool {
 	for _, owner := range l.OwnerReferences {
 		group, _, _ := strings.Cut(owner.APIVersion, "/")
-		if owner.Controller != nil && *owner.Controller && group == GroupName && owner.Kind == TrustRootKind && owner.Name == root {
+		name := owner.Name
+		switch group {
+		case GroupName:
+		case SigstoreGroup:
+			name = SigstoreName(name)
+		default:
+			continue
+		}
+		if owner.Controller != nil && *owner.Controller && owner.Kind == TrustRootKind && name == root {
 			return true
 		}
 	}
 	return false
 }
 
-// sameURL reports whether two base URLs are one: scheme and host in any case, and with or
+// SameURL reports whether two base URLs are one: scheme and host in any case, and with or
 // without a slash at the end.
-func sameURL(a, b string) bool {
+func SameURL(a, b string) bool {
 	x, errX := url.Parse(a)
 	y, errY := url.Parse(b)
 	return errX == nil && errY == nil && strings.EqualFold(x.Scheme, y.Scheme) && strings.EqualFold(x.Host, y.Host) &&

@@ -5,15 +5,27 @@ package v1alpha1
 
 // KeylessAuthority is whoever holds a certificate with one of the identities,
 // issued by an authority of a TrustRoot.
+// +kubebuilder:validation:XValidation:rule="has(self.trustRootRef) || has(self.url)",message="trustRootRef or url must be set: no certificate authority is trusted by default"
 // +kubebuilder:pruning:PreserveUnknownFields
 type KeylessAuthority struct {
 	// trustRootRef names the TrustRoot whose certificate authorities and
-	// certificate transparency logs count. There is no default.
-	// +required
+	// certificate transparency logs count. It defaults to the one that has a
+	// certificate authority at url.
+	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$`
 	TrustRootRef string `json:"trustRootRef,omitempty"`
+
+	// url is where the certificate authority is, as in sigstore's API. It chooses, and
+	// is never asked: of the trust root, only the certificate authorities whose uri it
+	// is count. Without trustRootRef, exactly one TrustRoot must have such an authority.
+	// It defaults to any authority of the trust root.
+	// +optional
+	// +kubebuilder:validation:MinLength=8
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:Pattern=`^https?://[^/?#@\s]+(/[^?#\s]*)?$`
+	URL string `json:"url,omitempty"`
 
 	// identities are alternatives: the certificate must have one of them.
 	// +required

@@ -47,7 +47,16 @@ func rootRef(path *field.Path, name string) field.ErrorList {
 }
 
 func keyless(path *field.Path, k *v1alpha1.KeylessAuthority) field.ErrorList {
-	errs := rootRef(path.Child("trustRootRef"), k.TrustRootRef)
+	var errs field.ErrorList
+	if k.TrustRootRef == "" && k.URL == "" {
+		errs = append(errs, field.Required(path.Child("trustRootRef"), "trustRootRef or url says which certificate authorities count"))
+	}
+	if k.TrustRootRef != "" {
+		errs = append(errs, rootRef(path.Child("trustRootRef"), k.TrustRootRef)...)
+	}
+	if k.URL != "" {
+		errs = append(errs, baseURL(path.Child("url"), k.URL)...)
+	}
 	path = path.Child("identities")
 	if len(k.Identities) == 0 {
 		errs = append(errs, field.Required(path, "at least one identity says who may sign"))

@@ -64,12 +64,17 @@ func urls(path *field.Path, urls []string, limit int) field.ErrorList {
 		errs = append(errs, field.TooMany(path, len(urls), limit))
 	}
 	for i, text := range urls {
-		if problem := urlProblem(text); problem != "" {
-			// The text is not quoted: it may hold a password.
-			errs = append(errs, field.Invalid(path.Index(i), field.OmitValueType{}, problem))
-		}
+		errs = append(errs, baseURL(path.Index(i), text)...)
 	}
 	return errs
+}
+
+func baseURL(path *field.Path, text string) field.ErrorList {
+	if problem := urlProblem(text); problem != "" {
+		// The text is not quoted: it may hold a password.
+		return field.ErrorList{field.Invalid(path, field.OmitValueType{}, problem)}
+	}
+	return nil
 }
 
 // urlProblem returns what is wrong with the base URL of a log, or nothing.

@@ -205,8 +205,8 @@ func ctlog(path *field.Path, c *v1alpha1.CTLog) field.ErrorList {
 	if len(c.LogRefs) > 0 && (c.URL != "" || c.TrustRootRef != "") {
 		errs = append(errs, field.Forbidden(path, "logRefs excludes url and trustRootRef"))
 	}
-	if problem := urlProblem(c.URL); c.URL != "" && problem != "" {
-		errs = append(errs, field.Invalid(path.Child("url"), field.OmitValueType{}, problem))
+	if c.URL != "" {
+		errs = append(errs, baseURL(path.Child("url"), c.URL)...)
 	}
 	if c.TrustRootRef != "" {
 		for _, problem := range validation.NameIsDNSSubdomain(c.TrustRootRef, false) {

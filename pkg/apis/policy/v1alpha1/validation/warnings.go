@@ -78,7 +78,9 @@ func authorityWarnings(path string, a *v1alpha1.Authority, known Known) []string
 		warnings = append(warnings, path+".key.data: of a certificate only the key counts, neither who issued it nor when it is valid")
 	}
 	if a.Keyless != nil {
-		warnings = append(warnings, rootWarnings(path+".keyless.trustRootRef", a.Keyless.TrustRootRef, known.Roots)...)
+		if a.Keyless.TrustRootRef != "" {
+			warnings = append(warnings, rootWarnings(path+".keyless.trustRootRef", a.Keyless.TrustRootRef, known.Roots)...)
+		}
 		if a.Keyless.SCTIgnored() {
 			warnings = append(warnings, path+".keyless.insecureIgnoreSCT: whoever breaks into the certificate authority can issue unseen")
 		}
