@@ -16,6 +16,7 @@ import (
 	"encoding/json"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -52,21 +53,31 @@ func load(b *testing.B) recorded {
 	return r
 }
 
-// ratio runs both b.N times, in turns so that a noisy machine is unfair to neither,
-// and reports the time of the first in units of the second.
+// ratio runs both b.N times, in turns, and reports the processor time of the first in
+// units of the second: what else runs on the machine does not count.
 func ratio(b *testing.B, unit string, ours, theirs func()) {
 	b.Helper()
 	var spent [2]time.Duration
 	for b.Loop() {
 		for i, run := range []func(){ours, theirs} {
-			begin := time.Now()
+			begin := processorTime(b)
 			run()
-			spent[i] += time.Since(begin)
+			spent[i] += processorTime(b) - begin
 		}
 	}
 	b.ReportMetric(float64(spent[0])/float64(spent[1]), unit)
 	b.ReportMetric(float64(spent[0].Nanoseconds())/float64(b.N), "ns/ours")
 	b.ReportMetric(float64(spent[1].Nanoseconds())/float64(b.N), "ns/theirs")
+}
+
+// processorTime is how long processors have worked for this process.
+func processorTime(b *testing.B) time.Duration {
+	b.Helper()
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
 // BenchmarkKeyedBundle compares a whole offline verdict on a keyed bundle (signature,

@@ -52,7 +52,7 @@ func runWithStack(m *testing.M) (code int, err error) {
 	}
 	began := time.Now()
 	shared, err = stack.Start(ctx, stack.Options{
-		Root: root, Dir: dir, Keyless: true,
+		Root: root, Dir: dir, Keyless: true, Vault: true,
 		Race: os.Getenv("CS_RACE") == "1", Bare: os.Getenv("STACK_BARE") == "1",
 	})
 	if err != nil {

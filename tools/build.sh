@@ -4,7 +4,7 @@
 #
 # Builds the pinned tools into .cache/bin, and only what is missing or stale.
 #
-#   tools/build.sh stack            the real components of e2e/ (tools/stack)
+#   tools/build.sh stack            the real components of e2e/ (tools/stack, tools/vault)
 #   tools/build.sh demo             those of them that `make demo` needs
 #   tools/build.sh controller-gen   the code generator          (tools/dev)
 #   tools/build.sh golangci-lint    the linter, with kube-api-linter compiled in
@@ -46,6 +46,7 @@ stack=(
   kube-controller-manager:k8s.io/kubernetes/cmd/kube-controller-manager:kube-controller-manager
   kubectl:k8s.io/kubernetes/cmd/kubectl:kubectl
 )
+vault=(vault:.:vault)
 stack_cosign_v2=(cosign-v2:github.com/sigstore/cosign/v2/cmd/cosign:cosign)
 demo=(ociregistry crane rekor-tiles cosign-v3 etcd kube-apiserver kubectl)
 controller_gen=(controller-gen:sigs.k8s.io/controller-tools/cmd/controller-gen:controller-gen)
@@ -141,6 +142,7 @@ main() {
       stack)
         build stack "$root/tools/stack" "${stack[@]}"
         build cosign-v2 "$root/tools/stack" "${stack_cosign_v2[@]}"
+        build vault "$root/tools/vault" "${vault[@]}"
         ;;
       demo)
         mapfile -t picked < <(pick "${demo[@]}")

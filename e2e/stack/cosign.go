@@ -10,11 +10,11 @@ import (
 	"path/filepath"
 )
 
-// KeyPair is a cosign key pair, encrypted under Password.
+// KeyPair is a cosign key pair, encrypted under Password, or a key of Stack.Vault.
 type KeyPair struct {
-	Private   string // path
-	Public    string // path
-	PublicPEM []byte
+	Private   string // path, or the URI of a key that leaves its service never
+	Public    string // path; empty for a key of a service
+	PublicPEM []byte // of a service's key: the version that it signs with now
 }
 
 // GenerateKey makes a P-256 key pair with cosign. The name is that of its files.
@@ -138,6 +138,9 @@ func (s *Stack) cosign(ctx context.Context, verb string, args []string, image st
 	}
 	args = append(append(args, services...), image)
 	env := append(s.run.environ(), "COSIGN_PASSWORD="+Password, "SIGSTORE_REKOR_PUBLIC_KEY="+o.Log.known().publicKey)
+	if s.Vault != nil {
+		env = append(env, "VAULT_ADDR="+s.Vault.URL, "VAULT_TOKEN="+s.Vault.token)
+	}
 	if o.Repository != "" {
 		env = append(env, "COSIGN_REPOSITORY="+o.Repository)
 	}

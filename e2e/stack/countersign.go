@@ -112,6 +112,7 @@ func (s *Stack) startCountersign(ctx context.Context, binary string) (*Countersi
 		"--log-level=debug",
 		"--pull-secrets=all",
 		"--shutdown-delay=100ms", // there is no load balancer to wait for
+		"--kms-refresh-interval=1s",
 	}
 	if err := s.writeRegistryConfig(); err != nil {
 		return nil, err
@@ -125,6 +126,7 @@ func (s *Stack) startCountersign(ctx context.Context, binary string) (*Countersi
 		name:  "countersign",
 		path:  binary,
 		args:  args,
+		env:   s.Vault.readerEnv(),
 		ready: httpReady(http.DefaultClient, c.ProbeURL+"/readyz"),
 	})
 	return c, err

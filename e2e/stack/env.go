@@ -60,6 +60,9 @@ func (s *Stack) Env() []Variable {
 			Variable{"SIGSTORE_CT_LOG_PUBLIC_KEY_FILE", k.CTLog.PublicKeyFile},
 			Variable{"SIGSTORE_TSA_CERTIFICATE_FILE", k.TSA.ChainFile})
 	}
+	if v := s.Vault; v != nil {
+		env = append(env, Variable{"VAULT_ADDR", v.URL}, Variable{"VAULT_TOKEN", v.token})
+	}
 	if s.Countersign != nil {
 		env = append(env,
 			Variable{"COUNTERSIGN", s.Countersign.Binary},

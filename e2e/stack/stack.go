@@ -31,6 +31,8 @@ type Options struct {
 	// Only, if set, makes a small stack: an API server without controllers, a registry,
 	// a log of this version, and Countersign.
 	Only tlog.Version
+	// Vault adds a key management service.
+	Vault bool
 	// Progress, if not nil, is told of each component that has become ready.
 	Progress func(component string, took time.Duration)
 }
@@ -54,6 +56,7 @@ type Stack struct {
 	RekorV2          *RekorTiles  // nil in a small stack with a v1
 	Key              KeyPair      // the key that policies name
 	Keyless          *Keyless     // nil unless Options.Keyless
+	Vault            *Vault       // nil unless Options.Vault
 	Countersign      *Countersign // nil in a bare stack
 
 	root     string
@@ -96,14 +99,14 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 }
 
 func (s *Stack) startAll(ctx context.Context, o Options) error {
-	for range registryHosts {
-		port, err := s.ports.next()
-		if err != nil {
+	if err := s.reserveRegistryHosts(); err != nil {
+		return err
+	}
+	if o.Vault {
+		if err := s.configureVault(); err != nil { // before Countersign is told of it
 			return err
 		}
-		s.registryHosts = append(s.registryHosts, loopback(port))
 	}
-	s.spareHosts = s.registryHosts
 
 	g, ctx := errgroup.WithContext(ctx)
 	controlPlane, trillian := make(chan struct{}), make(chan struct{})
@@ -138,6 +141,9 @@ func (s *Stack) startAll(ctx context.Context, o Options) error {
 	if o.Keyless {
 		g.Go(s.timed("keyless", func() error { return s.startKeyless(ctx, controlPlane, trillian) }))
 	}
+	if o.Vault {
+		g.Go(s.timed("vault", func() error { return s.Vault.Start(ctx) }))
+	}
 	if !o.Bare {
 		g.Go(s.timed("countersign", func() error {
 			binary, err := s.buildCountersign(ctx, o.Race)
@@ -158,6 +164,18 @@ func (s *Stack) startAll(ctx context.Context, o Options) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.started = true
+	return nil
+}
+
+func (s *Stack) reserveRegistryHosts() error {
+	for range registryHosts {
+		port, err := s.ports.next()
+		if err != nil {
+			return err
+		}
+		s.registryHosts = append(s.registryHosts, loopback(port))
+	}
+	s.spareHosts = s.registryHosts
 	return nil
 }
 
@@ -195,16 +213,23 @@ func (s *Stack) timed(component string, start func() error) func() error {
 
 // start starts a process that ends with the stack.
 func (s *Stack) start(ctx context.Context, c command) (*Process, error) {
+	p, err := s.process(c)
+	if err != nil {
+		return nil, err
+	}
+	return p, p.Start(ctx)
+}
+
+// process is one that has not been started yet, and that ends with the stack.
+func (s *Stack) process(c command) (*Process, error) {
 	p := &Process{command: c, run: s.run, spawn: s.spawn}
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.closed {
-		s.mu.Unlock()
 		return nil, errClosed
 	}
 	s.processes = append(s.processes, p)
-	s.mu.Unlock()
-	err := p.Start(ctx)
-	return p, err
+	return p, nil
 }
 
 // onClose registers what has to be closed with the stack besides processes.
