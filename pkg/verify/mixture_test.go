@@ -17,7 +17,7 @@ import (
 )
 
 // mixtures is how many are tried of each kind.
-const mixtures = 1000
+const mixtures = 500
 
 // attacker can put anything into the log, under his own key and his own identity, has
 // stolen the signer's key but cannot use it unseen, and owns a log that nobody trusts.
@@ -31,49 +31,62 @@ type attacker struct {
 // steal collects what there is: by is the signer, other is the attacker himself.
 // Everything good is good for something else than imageA, but for the first part.
 func steal(log *tlogtest.Log, by, other *verifytest.Signer, tsa *verifytest.TSA) attacker {
-	var a attacker
-	add := func(signer *verifytest.Signer, statement []byte, entry func(body []byte) *tlog.Entry) {
-		envelope := signer.Envelope(verifytest.PayloadType, statement)
-		b := signer.Bundle(envelope, entry(signer.DSSE(envelope)))
-		if tsa != nil {
-			b = b.Stamped(tsa.Stamp(envelope.Signatures[0], verifytest.SigningTime()))
-		}
-		a.parts = append(a.parts, b)
+	foreign := tlogtest.New("rekor.evil.example")
+	body := (*verifytest.Signer).DSSE
+	if log.Version == tlog.RekorV2 {
+		foreign = tlogtest.NewTiled("rekor.evil.example")
+		body = (*verifytest.Signer).HashedRekordV2Of
 	}
-	layer := func(signer *verifytest.Signer, payload []byte, entry func(body []byte) *tlog.Entry) {
-		s := signer.Legacy(payload)
-		s.RekorBundle = verifytest.Annotation(entry(signer.HashedRekord(s)))
-		a.legacy = append(a.legacy, s)
-	}
-	foreign, promising := tlogtest.New("rekor.evil.example"), log.Fork(log.Size())
 	foreign.Grow(9)
-	logged := func(body []byte) *tlog.Entry { return log.Entry(log.Append(body), log.Size()) }
-	elsewhere := func(body []byte) *tlog.Entry { return foreign.Entry(foreign.Append(body), foreign.Size()) }
-	promised := func(body []byte) *tlog.Entry { return promising.Promise(promising.Append(body)) }
+	forked := log.Fork(log.Size())
 	attestation := verifytest.StatementOf(verifytest.StatementType, spdx, imageA)
-	for _, part := range []struct {
-		by      *verifytest.Signer
-		about   string
-		payload []byte // in place of a signature of the image
-		entry   func([]byte) *tlog.Entry
+	parts := []struct {
+		by    *verifytest.Signer
+		about string
+		in    *tlogtest.Log
+		// statement is one of another kind than that of an image signature.
+		statement []byte
 	}{
-		{by: by, about: imageA, entry: logged}, // the good one
-		{by: by, about: imageA, entry: elsewhere},
-		{by: by, about: imageA, entry: promised},
-		{by: by, about: imageB, entry: logged},
-		{by: other, about: imageA, entry: logged},
-		{by: other, about: imageA, entry: elsewhere},
-		{by: by, about: imageA, payload: attestation, entry: logged},
-		{by: other, about: imageA, payload: attestation, entry: logged},
-	} {
-		if part.payload != nil {
-			add(part.by, part.payload, part.entry)
+		{by: by, about: imageA, in: log}, // the good one
+		{by: by, about: imageA, in: foreign},
+		{by: by, about: imageA, in: forked}, // promised, and never kept
+		{by: by, about: imageB, in: log},
+		{by: other, about: imageA, in: log},
+		{by: other, about: imageA, in: foreign},
+		{by: by, statement: attestation, in: log},
+		{by: other, statement: attestation, in: log},
+	}
+	var a attacker
+	var later []func()
+	for _, part := range parts {
+		statement := part.statement
+		if statement == nil {
+			statement = verifytest.Statement(part.about)
+		}
+		envelope := part.by.Envelope(verifytest.PayloadType, statement)
+		index := part.in.Append(body(part.by, envelope))
+		later = append(later, func() { // when the logs have grown
+			entry := part.in.Promise(index)
+			if part.in != forked {
+				entry = part.in.Entry(index, part.in.Size())
+			}
+			b := part.by.Bundle(envelope, entry)
+			if tsa != nil {
+				b = b.Stamped(tsa.Stamp(envelope.Signatures[0], verifytest.SigningTime()))
+			}
+			a.parts = append(a.parts, b)
+		})
+		if part.statement != nil || log.Version == tlog.RekorV2 {
 			continue // there is no such layer
 		}
-		add(part.by, verifytest.Statement(part.about), part.entry)
-		layer(part.by, verifytest.SimpleSigning(repository, part.about), part.entry)
+		layer := part.by.Legacy(verifytest.SimpleSigning(repository, part.about))
+		layer.RekorBundle = verifytest.Annotation(part.in.Promise(part.in.Append(part.by.HashedRekord(layer))))
+		a.legacy = append(a.legacy, layer)
 	}
 	log.Grow(3)
+	for _, build := range later {
+		build()
+	}
 	return a
 }
 
@@ -161,20 +174,36 @@ func TestNoMixtureOfGoodPartsIsGood(t *testing.T) {
 	certified.stampers = []root.TimestampingAuthority{certified.tsa.Authority()}
 	thief := verifytest.NewSigner()
 	stranger := thief.With(certified.fulcio.Issue(thief.Public(), verifytest.Names(uri("https://evil.example/x"))))
+	second := tlogtest.NewTiled("log.example.test")
+	second.Grow(5)
+	inSecond := func(a *verify.Authority, either bool) *verify.Authority {
+		moved := *a
+		moved.Logs = configured(t, second, tlog.RekorV2, either)
+		return &moved
+	}
 	for name, tt := range map[string]struct {
 		attacker
 		authority *verify.Authority
 	}{
-		"by key":         {steal(keyed.log, keyed.signer, thief, nil), keyed.authority},
-		"by certificate": {steal(certified.log, certified.certified(), stranger, certified.tsa), certified.trusts(t)},
+		"by key":                      {steal(keyed.log, keyed.signer, thief, nil), keyed.authority},
+		"by certificate":              {steal(certified.log, certified.certified(), stranger, certified.tsa), certified.trusts(t)},
+		"by key, in Rekor v2":         {steal(second, keyed.signer, thief, nil), inSecond(keyed.authority, false)},
+		"by certificate, in Rekor v2": {steal(second, certified.certified(), stranger, certified.tsa), inSecond(certified.trusts(t), false)},
+		"by key, in Rekor v1 or v2":   {steal(second, keyed.signer, thief, certified.tsa), inSecond(keyed.authority, true)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(1, 2))
-			for form, mix := range map[string]func() verify.Signature{
-				"bundle": func() verify.Signature { return tt.bundle(r).Verify() },
-				"layer":  func() verify.Signature { return tt.layer(t, r) },
-			} {
-				genuine := map[string]string{"bundle": signedBy(t, tt.parts[0].Verify()), "layer": signedBy(t, tt.legacy[0])}[form]
+			forms := map[string]func() verify.Signature{"bundle": func() verify.Signature { return tt.bundle(r).Verify() }}
+			if len(tt.legacy) > 0 {
+				forms["layer"] = func() verify.Signature { return tt.layer(t, r) }
+			}
+			for form, mix := range forms {
+				var genuine string
+				if form == "bundle" {
+					genuine = signedBy(t, tt.parts[0].Verify())
+				} else {
+					genuine = signedBy(t, tt.legacy[0])
+				}
 				accepted := 0
 				for range mixtures {
 					s := mix()
