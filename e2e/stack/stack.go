@@ -217,7 +217,8 @@ func (s *Stack) start(ctx context.Context, c command) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p, p.Start(ctx)
+	err = p.Start(ctx)
+	return p, err
 }
 
 // process is one that has not been started yet, and that ends with the stack.
