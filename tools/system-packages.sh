@@ -4,7 +4,8 @@
 #
 # Makes sure that Debian packages are there:
 #
-#   tools/system-packages.sh stack   PostgreSQL (under Trillian), MariaDB (the same), Redis (under Rekor), nginx (in front of logs)
+#   tools/system-packages.sh stack   PostgreSQL (under Trillian), MariaDB (the same), Redis (under Rekor), nginx (in front of logs
+#                                   and registries), docker-registry
 #   tools/system-packages.sh race    the C compiler that Go's race detector needs
 set -euo pipefail
 
@@ -17,6 +18,7 @@ for purpose in "$@"; do
       fi
       command -v mariadbd >/dev/null || [[ -x /usr/sbin/mariadbd ]] || missing+=(mariadb-server)
       command -v redis-server >/dev/null || missing+=(redis-server)
+      command -v docker-registry >/dev/null || missing+=(docker-registry)
       command -v nginx >/dev/null || [[ -x /usr/sbin/nginx ]] || missing+=(nginx)
       ;;
     race)

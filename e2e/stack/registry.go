@@ -59,6 +59,30 @@ func (s *Stack) StartFallbackRegistry(ctx context.Context, name string) (*Regist
 	return &Registry{Process: p, Host: host}, err
 }
 
+// StartDebianRegistry starts the registry that Debian has, the one before distribution
+// v3. It has no referrers API, either.
+func (s *Stack) StartDebianRegistry(ctx context.Context, name string) (*Registry, error) {
+	path, err := systemProgram("docker-registry")
+	if err != nil {
+		return nil, err
+	}
+	host, err := s.leaseRegistryHost()
+	if err != nil {
+		return nil, err
+	}
+	config, err := s.run.write(name+".yaml", fmt.Appendf(nil, distributionConfig, s.run.file(name), host))
+	if err != nil {
+		return nil, err
+	}
+	p, err := s.start(ctx, command{
+		name:  name,
+		path:  path,
+		args:  []string{"serve", config},
+		ready: httpReady(http.DefaultClient, "http://"+host+"/v2/"),
+	})
+	return &Registry{Process: p, Host: host}, err
+}
+
 const distributionConfig = `version: 0.1
 log: {level: info, accesslog: {disabled: false}}
 storage:
