@@ -105,6 +105,7 @@ func Compile(ctx context.Context, obj *v1alpha1.ClusterImagePolicy, t Trust) *Po
 		threshold:  max(1, int(obj.Spec.Threshold)),
 
 		requireDigest: obj.Spec.RequireDigest != nil && *obj.Spec.RequireDigest,
+		eachPlatform:  obj.Spec.Platforms != "" && obj.Spec.Platforms != v1alpha1.PlatformsIndex,
 		onUnavailable: obj.Spec.OnUnavailable,
 		uid:           obj.UID,
 	}

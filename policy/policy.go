@@ -31,6 +31,8 @@ type Policy struct {
 	threshold   int
 	// requireDigest is what the policy says of references without one.
 	requireDigest bool
+	// eachPlatform is set when the manifests of an index are judged, and not it.
+	eachPlatform bool
 	// onUnavailable is what it says of what does not answer.
 	onUnavailable v1alpha1.OnUnavailable
 	// uid is that of the object.

@@ -53,6 +53,6 @@ func (s subject) under(ctx context.Context, p *Policy) []PolicyResult {
 	case s.failure == nil && !p.covers(s.named):
 		return nil
 	default:
-		return []PolicyResult{p.demandDigest(s.written, p.evaluate(ctx, s.evidence.digest, s.evidence))}
+		return []PolicyResult{p.demandDigest(s.written, s.evaluate(ctx, p))}
 	}
 }

@@ -124,6 +124,12 @@ const (
 	openFor     = time.Second
 	// shownCredentials is the longest text about credentials in an error.
 	shownCredentials = 500
+	// maxPlatforms is how many platforms an image may be for, maxMembers how many
+	// fields or elements a part of its manifest or index may have, and maxDepth how
+	// deep they are nested, where all platforms are judged.
+	maxPlatforms = 32
+	maxMembers   = 1024
+	maxDepth     = 16
 	// shownText is the longest text from elsewhere that an error repeats.
 	shownText = 200
 )

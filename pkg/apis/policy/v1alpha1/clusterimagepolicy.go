@@ -101,6 +101,15 @@ type ClusterImagePolicySpec struct {
 	// +optional
 	RequireDigest *bool `json:"requireDigest,omitempty"`
 
+	// platforms says what of an image for several platforms must be signed. index:
+	// the index, which is what its tag and a Pod's digest name, and which holds the
+	// digests of all the rest. all: each manifest that the index lists and that a node
+	// may run, by itself, and all of them; whether the index is signed does not matter
+	// then. An image that is no index is judged by itself. It defaults to index.
+	// +optional
+	// +default="index"
+	Platforms Platforms `json:"platforms,omitempty"`
+
 	// onUnavailable says what happens to an image that cannot be verified in full
 	// because a log or a registry does not answer. deny refuses it.
 	// allowEmbeddedProof accepts a signature that brings its own proof of
@@ -125,6 +134,18 @@ func (s *ClusterImagePolicySpec) KMSKeys() []string {
 	}
 	return uris
 }
+
+// Platforms says what of an image for several platforms must be signed.
+// +kubebuilder:validation:Enum=index;all
+type Platforms string
+
+// What can have to be signed of an image for several platforms.
+const (
+	// PlatformsIndex is the index.
+	PlatformsIndex Platforms = "index"
+	// PlatformsAll is each manifest that the index lists and that can run.
+	PlatformsAll Platforms = "all"
+)
 
 // OnUnavailable says what happens when something that is needed does not answer.
 // +kubebuilder:validation:Enum=deny;allowEmbeddedProof;allowPreviouslyVerified

@@ -31,6 +31,9 @@ func (p *ClusterImagePolicy) SetDefaults() {
 	if p.Spec.Threshold == 0 {
 		p.Spec.Threshold = 1
 	}
+	if p.Spec.Platforms == "" {
+		p.Spec.Platforms = PlatformsIndex
+	}
 	if p.Spec.OnUnavailable == "" {
 		p.Spec.OnUnavailable = OnUnavailableDeny
 	}

@@ -79,6 +79,8 @@ func TestClusterImagePolicy(t *testing.T) {
 		"a good policy":                 {func(*spec) {}, nil},
 		"a mode that does not exist":    {func(s *spec) { s.Mode = "block" }, []string{"spec.mode"}},
 		"an outage that opens the gate": {func(s *spec) { s.OnUnavailable = "allow" }, []string{"spec.onUnavailable"}},
+		"platforms that are neither":    {func(s *spec) { s.Platforms = "some" }, []string{"spec.platforms"}},
+		"all platforms":                 {func(s *spec) { s.Platforms = v1alpha1.PlatformsAll }, nil},
 		"a recent verdict in an outage": {func(s *spec) { s.OnUnavailable = v1alpha1.OnUnavailableAllowPreviouslyVerified }, nil},
 		"no images":                     {func(s *spec) { s.Images = nil }, []string{"spec.images"}},
 		"a glob that does not parse":    {func(s *spec) { s.Images[0].Glob = "UPPER case" }, []string{"spec.images[0].glob"}},
