@@ -118,7 +118,7 @@ func behindClientCertificates(t *testing.T, l *mariaLog) {
 	nginx := l.front(t, stack.NginxOptions{TLS: true, Mutual: true})
 	log := l.at(t, nginx.URL, "  tls:\n", authority(t, nginx))
 	// nginx takes the connection, and says so in a page of HTML.
-	l.unreachable(t, log, "HTTP status 400")
+	l.unreachable(t, log, "See tls.clientCertSecretRef")
 	secret := newName(t)
 	secretOf(t, secret, "--type=kubernetes.io/tls", "--from-file=tls.crt="+nginx.ClientCertFile, "--from-file=tls.key="+nginx.ClientKeyFile)
 	mustKubectl(t, stack.TransparencyLogAt(nginx.URL, l.replicas[0], log, false)+"  tls:\n    clientCertSecretRef: {name: "+secret+"}\n"+authority(t, nginx), "apply", "-f", "-")

@@ -43,6 +43,7 @@ func TestWhatIsWrongWithAConnectionIsSaid(t *testing.T) {
 		"the wrong password":                {certificate: good, trusted: authority, handler: status(http.StatusUnauthorized), want: "HTTP status 401 (the credentials in auth are missing, or not the right ones)"},
 		"credentials that may not read":     {certificate: good, trusted: authority, handler: status(http.StatusForbidden), want: "HTTP status 403 (the credentials in auth"},
 		"a web server that is no log":       {certificate: good, trusted: authority, handler: page, want: "HTTP status 404, not as a log says it (is that the base URL of the log,"},
+		"nginx, without a certificate":      {certificate: good, trusted: authority, handler: nginxWithoutCertificate, want: "HTTP status 400, not as a log says it (does what stands before it want a client certificate? See tls.clientCertSecretRef)"},
 		"a redirect to another host":        {certificate: good, trusted: authority, handler: elsewhere, want: `redirect refused to another host "metadata.example"`},
 		"a proxy whose log is down":         {certificate: good, trusted: authority, handler: status(http.StatusBadGateway), want: "HTTP status 502"},
 		"a connection that is cut at once":  {certificate: good, trusted: authority, handler: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, want: "EOF"},
@@ -80,6 +81,12 @@ func page(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(http.StatusNotFound)
 	_, _ = w.Write([]byte("<html><title>404 Not Found</title>"))
+}
+
+func nginxWithoutCertificate(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/html")
+	w.WriteHeader(http.StatusBadRequest)
+	_, _ = w.Write([]byte("<html><head><title>400 No required SSL certificate was sent</title>"))
 }
 
 func elsewhere(w http.ResponseWriter, r *http.Request) {

@@ -38,7 +38,10 @@ func (e *statusError) Error() string {
 		return text + " (the credentials in auth are missing, or not the right ones)"
 	case e.code == http.StatusProxyAuthRequired:
 		return text + " (the proxy wants credentials)"
-	case e.means == errNoLog: //nolint:errorlint // It is this very one, set below.
+	case e.means == errNoLog && e.code == http.StatusBadRequest: //nolint:errorlint // It is this very one, set below.
+		// nginx takes connections without a certificate, and then says 400.
+		return text + ", not as a log says it (does what stands before it want a client certificate? See tls.clientCertSecretRef)"
+	case e.means == errNoLog: //nolint:errorlint // The same.
 		return text + ", not as a log says it (is that the base URL of the log, and does what stands before it pass on its answers?)"
 	default:
 		return text
