@@ -5,14 +5,18 @@ package registry
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-containerregistry/pkg/authn"
 
 	"github.com/countersign-dev/countersign/pkg/image"
@@ -400,5 +404,69 @@ func TestAClientGoesOnAsItBegan(t *testing.T) {
 	}
 	if came := mirror.visitors(); len(came) > 0 || scope != "" || tenant.Scope(original.ref(t, ""), nil) != "" {
 		t.Errorf("%q came to the mirror", came)
+	}
+}
+
+// TestNothingThatIsShownHoldsAPassword, though the registry and its token server send
+// back what they were sent, wherever they can.
+func TestNothingThatIsShownHoldsAPassword(t *testing.T) {
+	const password = "hunter2-7f3a"
+	forms := []string{password, base64.StdEncoding.EncodeToString([]byte("pod:" + password)), url.QueryEscape(base64.StdEncoding.EncodeToString([]byte("pod:" + password)))}
+	echo := func(status int) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			_, sent, _ := r.BasicAuth()
+			said := sent + " " + r.Header.Get("Authorization")
+			w.Header().Set("WWW-Authenticate", `Basic realm="`+said+`"`)
+			w.Header().Set("Location", "/v2/elsewhere?p="+url.QueryEscape(said))
+			w.Header().Set("Docker-Content-Digest", said)
+			w.Header().Set("Content-Type", said)
+			w.WriteHeader(status)
+			_, _ = w.Write([]byte(`{"errors":[{"code":"` + said + `","message":"` + said + `"}]}`))
+		}
+	}
+	for name, routes := range map[string]map[string]http.HandlerFunc{
+		"a registry that refuses":       {"/v2/": echo(401), latest: echo(401)},
+		"a registry that forbids":       {"/v2/": echo(401), latest: echo(403)},
+		"a registry that is broken":     {"/v2/": echo(401), latest: echo(500)},
+		"a registry that redirects":     {"/v2/": echo(401), latest: echo(307), "/v2/elsewhere": echo(404)},
+		"a registry that answers":       {"/v2/": echo(401), latest: echo(200)},
+		"a token server that refuses":   {"/token": echo(401)},
+		"a token server that is broken": {"/token": echo(500)},
+		"a token server that redirects": {"/token": echo(302), "/v2/elsewhere": echo(400)},
+		"a token server without tokens": {"/token": echo(200)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			f.protect(status(500))
+			for path, handler := range routes {
+				f.on(path, handler)
+			}
+			var mu sync.Mutex
+			var shown []string
+			note := func(s string) {
+				mu.Lock()
+				defer mu.Unlock()
+				shown = append(shown, s)
+			}
+			client := New(Options{
+				InsecureRegistries: []string{f.host()},
+				Logger:             funcr.New(func(_, args string) { note(args) }, funcr.Options{Verbosity: 9}),
+				Trace:              func(e Exchange) { note(fmt.Sprintf("%+v", e)) },
+			}).As(keyring.New(secretFor(t, "pull", "pod", password, f.host())))
+			_, err := client.Resolve(t.Context(), f.ref(t, ""))
+			_ = reasonOf(t, err)
+			note(fmt.Sprintf("%v %+v", err, client.keyring))
+			_, err = client.Signatures(t.Context(), f.ref(t, ""), subject, Source{})
+			_ = reasonOf(t, err)
+			note(fmt.Sprint(err))
+			if len(shown) < 3 {
+				t.Errorf("nothing is shown: %q", shown)
+			}
+			for _, form := range forms {
+				if all := strings.Join(shown, "\n"); strings.Contains(all, form) {
+					t.Errorf("%q is shown:\n%s", form, all)
+				}
+			}
+		})
 	}
 }
