@@ -18,9 +18,15 @@ import (
 // configFor is a configuration with a password for each pattern: the pattern.
 func configFor(t *testing.T, patterns ...string) Config {
 	t.Helper()
+	return configWith(t, "", patterns...)
+}
+
+// configWith puts a text before each.
+func configWith(t *testing.T, before string, patterns ...string) Config {
+	t.Helper()
 	auths := map[string]authn.AuthConfig{}
 	for _, p := range patterns {
-		auths[p] = authn.AuthConfig{Username: "robot", Password: p}
+		auths[p] = authn.AuthConfig{Username: "robot", Password: before + p}
 	}
 	raw, err := json.Marshal(map[string]any{"auths": auths})
 	if err != nil {
