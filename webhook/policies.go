@@ -81,7 +81,8 @@ func (h *Policies) review(ctx context.Context, req admission.Request) (field.Err
 			return nil, nil, err
 		}
 		log.SetDefaults()
-		return append(unknown, validation.TransparencyLog(log)...), validation.LogWarnings(log, h.logs(ctx)), nil
+		errs := append(unknown, validation.TransparencyLog(log)...)
+		return append(errs, resetProblems(req, log)...), validation.LogWarnings(log, h.logs(ctx)), nil
 	case v1alpha1.TrustRootKind:
 		trustRoot, unknown, err := decode[v1alpha1.TrustRoot](req)
 		if err != nil || trustRoot == nil {
@@ -92,6 +93,19 @@ func (h *Policies) review(ctx context.Context, req admission.Request) (field.Err
 	default:
 		return nil, nil, fmt.Errorf("kind %s is not one of countersign's", req.Kind.Kind)
 	}
+}
+
+// resetProblems is what is wrong with a reset that an update asks for. One that comes with a
+// new object, from a repository of manifests perhaps, finds nothing that it could reset.
+func resetProblems(req admission.Request, log *v1alpha1.TransparencyLog) field.ErrorList {
+	if req.Operation != admissionv1.Update {
+		return nil
+	}
+	var before v1alpha1.TransparencyLog
+	if err := json.Unmarshal(req.OldObject.Raw, &before); err != nil {
+		return field.ErrorList{field.InternalError(field.NewPath("spec", "reset"), err)}
+	}
+	return validation.ResetBy(req.UserInfo.Username, log, &before)
 }
 
 // decode reads the object of a request, and what it has that its type has not: the

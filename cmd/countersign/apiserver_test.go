@@ -19,6 +19,7 @@ import (
 
 const (
 	groupPath = "/apis/policy.countersign.dev"
+	whoPath   = "/apis/authentication.k8s.io"
 	logsPath  = groupPath + "/v1alpha1/transparencylogs"
 )
 
@@ -33,6 +34,8 @@ type apiServer struct {
 	version int
 	// patched is called with an object that was patched, while mu is held.
 	patched func(object map[string]any)
+	// busy has somebody change each object just after it is read.
+	busy bool
 }
 
 func newAPIServer() *apiServer {
@@ -41,10 +44,17 @@ func newAPIServer() *apiServer {
 	verbs := metav1.Verbs{"get", "list", "patch"}
 	version := metav1.GroupVersionForDiscovery{GroupVersion: "policy.countersign.dev/v1alpha1", Version: "v1alpha1"}
 	group := metav1.APIGroup{TypeMeta: metav1.TypeMeta{Kind: "APIGroup", APIVersion: "v1"}, Name: "policy.countersign.dev", Versions: []metav1.GroupVersionForDiscovery{version}, PreferredVersion: version}
+	whoVersion := metav1.GroupVersionForDiscovery{GroupVersion: "authentication.k8s.io/v1", Version: "v1"}
+	who := metav1.APIGroup{TypeMeta: metav1.TypeMeta{Kind: "APIGroup", APIVersion: "v1"}, Name: "authentication.k8s.io", Versions: []metav1.GroupVersionForDiscovery{whoVersion}, PreferredVersion: whoVersion}
 	for path, discovered := range map[string]any{
 		"/api":    metav1.APIVersions{TypeMeta: metav1.TypeMeta{Kind: "APIVersions"}, Versions: []string{"v1"}},
-		"/apis":   metav1.APIGroupList{TypeMeta: metav1.TypeMeta{Kind: "APIGroupList", APIVersion: "v1"}, Groups: []metav1.APIGroup{group}},
+		"/apis":   metav1.APIGroupList{TypeMeta: metav1.TypeMeta{Kind: "APIGroupList", APIVersion: "v1"}, Groups: []metav1.APIGroup{group, who}},
 		groupPath: group,
+		whoPath:   who,
+		whoPath + "/v1": metav1.APIResourceList{
+			TypeMeta: metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: whoVersion.GroupVersion,
+			APIResources: []metav1.APIResource{{Name: "selfsubjectreviews", SingularName: "selfsubjectreview", Kind: "SelfSubjectReview", Verbs: metav1.Verbs{"create"}}},
+		},
 		"/api/v1": metav1.APIResourceList{TypeMeta: metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: "v1"},
 		groupPath + "/v1alpha1": metav1.APIResourceList{
 			TypeMeta: metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: version.GroupVersion,
@@ -56,7 +66,7 @@ func newAPIServer() *apiServer {
 	mux.HandleFunc("GET "+logsPath, s.list)
 	mux.HandleFunc("GET "+logsPath+"/{name}", s.get)
 	mux.HandleFunc("PATCH "+logsPath+"/{name}", s.patch)
-	mux.HandleFunc("POST /apis/authentication.k8s.io/v1/selfsubjectreviews", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("POST "+whoPath+"/v1/selfsubjectreviews", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusCreated, map[string]any{
 			"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview",
 			"status": map[string]any{"userInfo": map[string]any{"username": "alice@corp.example"}},
@@ -112,6 +122,9 @@ func (s *apiServer) get(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writeJSON(w, http.StatusOK, object)
+	if s.busy {
+		s.store(r.PathValue("name"), object)
+	}
 }
 
 // patch is RFC 7396, with the precondition of a resourceVersion.
@@ -179,4 +192,26 @@ users: [{name: test, user: {token: test}}]
 contexts: [{name: test, context: {cluster: test, user: test}}]
 current-context: test
 `
+}
+
+// have makes the server do at a patch what a controller would, and others might.
+func (s *apiServer) have(controller string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.busy = controller == "busy"
+	s.patched = func(object map[string]any) {
+		reset, asked := object["spec"].(map[string]any)["reset"]
+		status, seen := object["status"].(map[string]any)
+		switch {
+		case !asked || !seen:
+		case controller == "accepts":
+			status["lastReset"] = map[string]any{"reset": reset, "at": "2026-03-02T00:00:00Z", "note": "note"}
+			delete(status, "inconsistency")
+		case controller == "refuses":
+			status["conditions"] = []any{map[string]any{
+				"type": "Reset", "status": "False", "reason": "ResetRefused", "message": "the log cannot show that", "lastTransitionTime": "2026-03-02T00:00:00Z",
+				"observedGeneration": object["metadata"].(map[string]any)["generation"],
+			}}
+		}
+	}
 }

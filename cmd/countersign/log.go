@@ -33,7 +33,7 @@ func newLog() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  needCommand,
 	}
-	log.AddCommand(newLogStatus(), newLogPin(), newLogProve(), newLogWatch())
+	log.AddCommand(newLogStatus(), newLogPin(), newLogReset(), newLogProve(), newLogWatch())
 	return log
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
 	"github.com/countersign-dev/countersign/pkg/tlog"
+	"github.com/countersign-dev/countersign/pkg/trust"
 )
 
 func newLogStatus() *cobra.Command {
@@ -82,6 +83,7 @@ type logReport struct {
 	Checkpoints   []v1alpha1.LogCheckpoint   `json:"checkpoints"`
 	Conditions    []metav1.Condition         `json:"conditions"`
 	Inconsistency *v1alpha1.LogInconsistency `json:"inconsistency,omitempty"`
+	LastReset     *v1alpha1.LogResetRecord   `json:"lastReset,omitempty"`
 	// Replicas are what the log shows now, if it was asked.
 	Replicas []replicaReport `json:"replicas,omitempty"`
 	// Problems are what does not verify in the object itself.
@@ -103,12 +105,9 @@ type replicaReport struct {
 func (s *logSource) report(ctx context.Context, obj *v1alpha1.TransparencyLog, ask bool) logReport {
 	r := logReport{
 		Name: obj.Name, Type: obj.Spec.Type, Origin: obj.Spec.Origin,
-		Checkpoints: []v1alpha1.LogCheckpoint{}, Conditions: obj.Status.Conditions, Inconsistency: obj.Status.Inconsistency,
+		Checkpoints: []v1alpha1.LogCheckpoint{}, Conditions: obj.Status.Conditions, Inconsistency: obj.Status.Inconsistency, LastReset: obj.Status.LastReset,
 	}
-	if obj.Status.Checkpoint != nil {
-		r.Checkpoints = append(r.Checkpoints, *obj.Status.Checkpoint)
-	}
-	r.Checkpoints = append(r.Checkpoints, obj.Status.Shards...)
+	r.Checkpoints = append(r.Checkpoints, storedIn(obj)...)
 	prover, err := s.prover(obj)
 	if err != nil {
 		r.Problems = append(r.Problems, err.Error())
@@ -222,6 +221,9 @@ func (r logReport) write(b *strings.Builder) {
 	}
 	for _, condition := range r.Conditions {
 		fmt.Fprintf(b, "  %-10s %-7s %s: %q\n", condition.Type, condition.Status, condition.Reason, condition.Message)
+	}
+	if r.LastReset != nil {
+		fmt.Fprintf(b, "  reset %s: %s\n", moment(r.LastReset.At), trust.DescribeReset(&r.LastReset.Reset))
 	}
 	for _, problem := range r.Problems {
 		fmt.Fprintf(b, "  problem: %s\n", problem)

@@ -31,6 +31,8 @@ import (
 //	thelog seen SIZE FILE   write FILE: log.yaml with a status that has seen SIZE entries
 //	thelog caught SIZE FILE the same, with evidence of a fork
 //	thelog apply FILE       put the object in FILE into the cluster
+//	thelog controller HOW   have a controller in the cluster that accepts or refuses a reset,
+//	                        or lets somebody change each object that is read: "busy"
 func theLog(ts *testscript.TestScript, neg bool, args []string) {
 	w, ok := ts.Value(worldKey{}).(*world)
 	if !ok || neg || len(args) == 0 {
@@ -72,6 +74,8 @@ func theLog(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(w.seen(size, "  inconsistency: "+evidence+"\n")), 0o600))
 	case "apply":
 		ts.Check(w.api.apply(ts.ReadFile(args[1])))
+	case "controller":
+		w.api.have(args[1])
 	default:
 		ts.Fatalf("thelog: unknown verb %q", verb)
 	}
@@ -118,6 +122,7 @@ func (w *world) logVariables() map[string]string {
 	return map[string]string{
 		"LEAF": leaf(w.log.Promise(2)), "TREE_HEX": fmt.Sprintf("%016x", w.log.TreeID), "OTHER_LEAF": strings.Repeat("ab", 32),
 		"TILED_LEAF": leaf(w.tiled.Promise(2)), "ROOT": hex.EncodeToString(w.log.Root(w.log.Size())), "SIZE": strconv.Itoa(w.log.Size()),
+		"SEEN":       "6:" + hex.EncodeToString(w.log.Root(6)),
 		"TILED_ROOT": hex.EncodeToString(w.tiled.Root(w.tiled.Size())),
 	}
 }

@@ -74,6 +74,13 @@ func (m *monitor) Reconcile(ctx context.Context, request reconcile.Request) (rec
 	if !m.logs.IsCurrent(&obj) {
 		return reconcile.Result{RequeueAfter: notLoadedDelay}, nil
 	}
+	reset, done, err := m.reset(ctx, &obj)
+	if done || apierrors.IsConflict(err) {
+		return reconcile.Result{RequeueAfter: conflictDelay}, nil
+	}
+	if err != nil {
+		return reconcile.Result{}, err
+	}
 	polled, err := m.poll(ctx, obj.Name)
 	// The poll stored a checkpoint or evidence: what was read before is old.
 	if readErr := m.client.Get(ctx, request.NamespacedName, &obj); readErr != nil {
@@ -81,7 +88,7 @@ func (m *monitor) Reconcile(ctx context.Context, request reconcile.Request) (rec
 	}
 	known := m.freshness(ctx, &obj)
 	m.measure(&obj, polled.Checkpoint, err, known)
-	turned, patchErr := m.write(ctx, &obj, withInsecure(&obj.Spec, logConditions(polled, err, known, m.now())))
+	turned, patchErr := m.write(ctx, &obj, withInsecure(&obj.Spec, logConditions(polled, err, known, m.now())), reset)
 	if apierrors.IsConflict(patchErr) {
 		return reconcile.Result{RequeueAfter: conflictDelay}, nil
 	}
@@ -123,10 +130,11 @@ func nextPoll(obj *v1alpha1.TransparencyLog, known tlog.Freshness, now time.Time
 
 // write stores the conditions if they have changed, and returns those whose status
 // is another than before.
-func (m *monitor) write(ctx context.Context, obj *v1alpha1.TransparencyLog, conditions []metav1.Condition) ([]turn, error) {
+func (m *monitor) write(ctx context.Context, obj *v1alpha1.TransparencyLog, conditions []metav1.Condition, reset *metav1.Condition) ([]turn, error) {
 	before := obj.DeepCopy()
 	unasked := asksNoWitness(conditions) && meta.RemoveStatusCondition(&obj.Status.Conditions, v1alpha1.ConditionWitnessed)
-	if !setConditions(&obj.Status.Conditions, obj.Generation, conditions...) && !unasked {
+	conditions, over := withReset(obj, conditions, reset)
+	if !setConditions(&obj.Status.Conditions, obj.Generation, conditions...) && !unasked && !over {
 		return nil, nil
 	}
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})

@@ -138,24 +138,6 @@ func TestMonitorCatchesAFork(t *testing.T) {
 	}
 }
 
-func TestMonitorRecoversWhenAnOperatorResets(t *testing.T) {
-	w := watch(t, 9)
-	w.poll()
-	fork := w.log.Fork(5)
-	fork.Grow(4)
-	w.server.Show(fork, 0)
-	w.poll()
-	w.events()
-	object := w.replica.log("corp")
-	object.Status.Checkpoint, object.Status.Inconsistency = nil, nil
-	if err := w.client.Status().Update(t.Context(), object); err != nil {
-		t.Fatal(err)
-	}
-	w.expect("after the reset", good, "Recovered")
-	w.server.Show(w.log, 0)
-	w.expect("when it forks again", lying, "LogInconsistent")
-}
-
 func TestMonitorRefusesACheckpointOfAnotherKey(t *testing.T) {
 	w := watch(t, 3)
 	w.expect("at first", good, "Reachable")

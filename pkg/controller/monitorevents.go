@@ -68,6 +68,8 @@ func eventOf(t turn) (kind, reason string) {
 		return corev1.EventTypeNormal, "Recovered"
 	case t.Type == v1alpha1.ConditionFresh && back:
 		return corev1.EventTypeNormal, "Fresh"
+	case t.Type == v1alpha1.ConditionReset && t.Reason == v1alpha1.ReasonResetRefused:
+		return corev1.EventTypeWarning, t.Reason
 	case t.Status == metav1.ConditionFalse && (t.Type == v1alpha1.ConditionReachable || t.Type == v1alpha1.ConditionFresh):
 		return corev1.EventTypeWarning, t.Reason
 	default:

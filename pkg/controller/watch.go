@@ -6,6 +6,7 @@ package controller
 import (
 	"context"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -56,11 +57,19 @@ func specChanged() predicate.Predicate {
 }
 
 // accusationChanged passes updates of a TransparencyLog that was caught lying, or
-// whose evidence an operator took away.
+// that an operator reset.
 func accusationChanged() predicate.Predicate {
 	return updates(func(before, after client.Object) bool {
-		return accused(before) != accused(after)
+		return accused(before) != accused(after) || !lastReset(before).Equal(lastReset(after))
 	})
+}
+
+// lastReset is when a TransparencyLog was reset, or nil.
+func lastReset(obj client.Object) *metav1.Time {
+	if log, ok := obj.(*v1alpha1.TransparencyLog); ok && log.Status.LastReset != nil {
+		return &log.Status.LastReset.At
+	}
+	return nil
 }
 
 func accused(obj client.Object) bool {

@@ -167,3 +167,33 @@ func (p *Prover) located(ctx context.Context, leaf [32]byte, entry *Entry) (Loca
 	}
 	return Located{Leaf: leaf, Entry: entry, Checkpoint: checkpoint}, nil
 }
+
+// ShowsHistory returns what the log shows now of a tree, if it shows that to be of one
+// history with a checkpoint that somebody else than the log names, and no smaller. It is for
+// an operator's reset, so nothing that was stored or remembered of the log counts, but what
+// the configuration says of it does: pins, and the time of its key.
+//
+// Errors wrap ErrInconsistent when the log does not have that history, ErrKeyValidity when
+// its key may not sign a larger tree any more, ErrCheckpoint or ErrUnavailable.
+func (p *Prover) ShowsHistory(ctx context.Context, origin string, accepted Pin) (Checkpoint, error) {
+	if p.client == nil {
+		return Checkpoint{}, fmt.Errorf("%w: there is no log to ask", ErrUnavailable)
+	}
+	if err := p.log.checkTree(origin); err != nil {
+		return Checkpoint{}, fmt.Errorf("%w: %w", ErrCheckpoint, err)
+	}
+	shown, err := p.shown(ctx, origin)
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	if shown.size < accepted.Size {
+		return Checkpoint{}, fmt.Errorf("%w: the log shows size %d of %q, less than the %d that are to be accepted", ErrInconsistent, shown.size, origin, accepted.Size)
+	}
+	if err := p.requireHistory(ctx, shown, accepted, "what is to be accepted", true); err != nil {
+		return Checkpoint{}, err
+	}
+	if shown.size > accepted.Size && p.log.isClosed() && !shown.IsWitnessed() {
+		return Checkpoint{}, p.log.closedError(shown)
+	}
+	return shown, p.requirePin(ctx, shown)
+}

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/countersign-dev/countersign/pkg/tlog"
 	"github.com/countersign-dev/countersign/pkg/tlog/tlogtest"
@@ -309,7 +310,86 @@ func TestNothingIsLocatedOffline(t *testing.T) {
 			t.Errorf("%s: err = %v; want ErrUnavailable", name, err)
 		}
 	}
+	if _, err := prover.ShowsHistory(t.Context(), l.Origin(), tlog.Pin{Size: 1}); !errors.Is(err, tlog.ErrUnavailable) {
+		t.Errorf("what a reset accepts: err = %v; want ErrUnavailable", err)
+	}
 	if _, err := prover.Locate(t.Context(), l.Entry(1, 3)); err != nil {
 		t.Errorf("an entry that brings its proof needs no log: %v", err)
+	}
+}
+
+// TestTheHistoryThatAResetAccepts asks the log alone: what was stored before, and evidence
+// against it, is what is given up.
+func TestTheHistoryThatAResetAccepts(t *testing.T) {
+	ended := tlog.Validity{NotAfter: time.Now().Add(-time.Hour)}
+	for name, test := range map[string]struct {
+		size     int // that is shown
+		accepted int
+		of       func(l, fork *tlogtest.Log) *tlogtest.Log // whose checkpoint is to be accepted
+		edit     func(l *tlogtest.Log, config *tlog.Config)
+		tree     string
+		sharded  bool
+		want     error
+	}{
+		"what the log shows":                {size: 9, accepted: 9},
+		"a prefix of what the log shows":    {size: 9, accepted: 4},
+		"more than the log shows":           {size: 9, accepted: 10, want: tlog.ErrInconsistent},
+		"a fork":                            {size: 9, accepted: 7, of: func(_, fork *tlogtest.Log) *tlogtest.Log { return fork }, want: tlog.ErrInconsistent},
+		"a fork of the size that is shown":  {size: 9, accepted: 9, of: func(_, fork *tlogtest.Log) *tlogtest.Log { return fork }, want: tlog.ErrInconsistent},
+		"a tree that the log does not list": {size: 9, accepted: 9, tree: hostname + " - 7", sharded: true, want: tlog.ErrInconsistent},
+		"a tree that is not named":          {size: 9, accepted: 9, edit: func(l *tlogtest.Log, c *tlog.Config) { c.Trees = []tlog.Tree{{ID: l.TreeID + 1}} }, sharded: true, want: tlog.ErrCheckpoint},
+		"what contradicts the pin": {size: 9, accepted: 9, edit: func(l *tlogtest.Log, c *tlog.Config) {
+			c.Trees = []tlog.Tree{{ID: l.TreeID, Pin: &tlog.Pin{Size: 5, Root: [32]byte{1}}}}
+		}, sharded: true, want: tlog.ErrInconsistent},
+		"what the key signed before its end":            {size: 9, accepted: 9, edit: func(_ *tlogtest.Log, c *tlog.Config) { c.Validity = ended }},
+		"what the key, whose time is over, added since": {size: 9, accepted: 8, edit: func(_ *tlogtest.Log, c *tlog.Config) { c.Validity = ended }, want: tlog.ErrKeyValidity},
+	} {
+		for _, version := range []tlog.Version{tlog.RekorV1, tlog.RekorV2} {
+			if test.sharded && version == tlog.RekorV2 {
+				continue // it has one tree
+			}
+			t.Run(name+", "+version.String(), func(t *testing.T) {
+				l := tlogtest.New(hostname)
+				if version == tlog.RekorV2 {
+					l = tlogtest.NewTiled(hostname)
+				}
+				l.Grow(12)
+				fork := l.Fork(3)
+				fork.Grow(9)
+				server := serve(t, l)
+				server.Show(l, test.size)
+				config := configOf(l)
+				if test.edit != nil {
+					test.edit(l, &config)
+				}
+				var client tlog.Client = dial(t, server.URL)
+				if version == tlog.RekorV2 {
+					client = dialTiles(t, l, server.URL)
+				}
+				caught := tlog.NewMemoryHistory()
+				if err := caught.Accuse(t.Context(), checkpointOf(t, l, 9), checkpointOf(t, fork, 9)); err != nil {
+					t.Fatal(err)
+				}
+				of := l
+				if test.of != nil {
+					of = test.of(l, fork)
+				}
+				tree := test.tree
+				if tree == "" {
+					tree = l.Origin()
+				}
+				accepted := tlog.Pin{Size: uint64(test.accepted), Root: [32]byte(of.Root(test.accepted))}
+				shown, err := tlog.NewProver(newLog(t, config), client, caught).ShowsHistory(t.Context(), tree, accepted)
+				if !errors.Is(err, test.want) {
+					t.Fatalf("err = %v; want %v", err, test.want)
+				}
+				if err == nil && shown.Size() != uint64(test.size) {
+					t.Errorf("shown is %v", shown)
+				}
+				if errors.As(err, new(*tlog.InconsistencyError)) {
+					t.Error("the log is accused of what it did not sign")
+				}
+			})
+		}
 	}
 }

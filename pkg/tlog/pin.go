@@ -85,6 +85,12 @@ func (p *Prover) requirePin(ctx context.Context, c Checkpoint) error {
 	if pin == nil {
 		return nil
 	}
+	return p.requireHistory(ctx, c, *pin, "its pin", false)
+}
+
+// requireHistory is requirePin for any checkpoint that somebody else than the log names.
+// now asks the log whatever is remembered.
+func (p *Prover) requireHistory(ctx context.Context, c Checkpoint, pin Pin, what string, now bool) error {
 	pinned := Checkpoint{origin: c.origin, treeID: c.treeID, size: pin.Size, root: pin.Root}
 	var err error
 	switch {
@@ -93,15 +99,15 @@ func (p *Prover) requirePin(ctx context.Context, c Checkpoint) error {
 	case c.size == pinned.size:
 		err = ErrInconsistent
 	case p.client == nil:
-		return fmt.Errorf("%w: nothing can show that size %d of %q and its pin at size %d are one history", ErrUnavailable, c.size, c.origin, pin.Size)
+		return fmt.Errorf("%w: nothing can show that size %d of %q and %s at size %d are one history", ErrUnavailable, c.size, c.origin, what, pin.Size)
 	case c.size > pinned.size:
-		err = p.client.showPrefix(ctx, pinned, c, false)
+		err = p.client.showPrefix(ctx, pinned, c, now)
 	default:
-		err = p.client.showPrefix(ctx, c, pinned, false)
+		err = p.client.showPrefix(ctx, c, pinned, now)
 	}
 	if errors.Is(err, ErrInconsistent) {
-		return fmt.Errorf("%w: the log cannot show that %v is of one history with its pin, size %d root %s",
-			ErrInconsistent, c, pin.Size, hex.EncodeToString(pin.Root[:]))
+		return fmt.Errorf("%w: the log cannot show that %v is of one history with %s, size %d root %s",
+			ErrInconsistent, c, what, pin.Size, hex.EncodeToString(pin.Root[:]))
 	}
 	return err
 }

@@ -34,7 +34,9 @@ type StatusHistory struct {
 	log string
 	// uid tells the object from one of the same name that replaced it: what
 	// was verified under the old one's key has no place in the new one.
-	uid    types.UID
+	uid types.UID
+	// reset is the reset that this history begins with, for the same reason.
+	reset  string
 	cached client.Reader
 	live   client.Reader
 	status client.SubResourceWriter
@@ -60,7 +62,7 @@ type StatusHistory struct {
 // reads from the informer cache and live from the API server; status writes the
 // status subresource.
 func NewStatusHistory(log *v1alpha1.TransparencyLog, cached, live client.Reader, status client.SubResourceWriter) *StatusHistory {
-	return &StatusHistory{log: log.Name, uid: log.UID, cached: cached, live: live, status: status, now: time.Now, writing: make(chan struct{}, 1)}
+	return &StatusHistory{log: log.Name, uid: log.UID, reset: resetOf(log), cached: cached, live: live, status: status, now: time.Now, writing: make(chan struct{}, 1)}
 }
 
 // Latest implements tlog.History. The version names the object and the stored
@@ -102,12 +104,9 @@ func (h *StatusHistory) unaccused(ctx context.Context) (*v1alpha1.TransparencyLo
 		}
 		return nil, pending
 	}
-	obj, err := h.read(ctx, h.cached)
+	obj, err := h.readCached(ctx)
 	if err == nil && h.isBehind(obj) {
-		obj, err = h.read(ctx, h.live)
-		if err == nil {
-			h.setSeen(obj)
-		}
+		obj, err = h.readLive(ctx)
 	}
 	if err != nil {
 		return nil, err
@@ -198,24 +197,23 @@ func (h *StatusHistory) update(ctx context.Context, change func(*v1alpha1.Transp
 	case <-ctx.Done():
 		return h.unavailable("writing", context.Cause(ctx))
 	}
-	reader := h.cached
+	read := h.readCached
+	isLive := false
+	goLive := func() { read, isLive = h.readLive, true }
 	for range maxWrites {
-		obj, err := h.read(ctx, reader)
+		obj, err := read(ctx)
 		if err != nil {
 			return err
 		}
-		if reader == h.cached && h.isBehind(obj) {
-			reader = h.live
+		if !isLive && h.isBehind(obj) {
+			goLive()
 			continue
-		}
-		if reader == h.live {
-			h.setSeen(obj)
 		}
 		changed := obj.DeepCopy()
 		write, err := change(changed)
 		// A cache may lag behind another replica: only a live conflict is one.
-		if errors.Is(err, tlog.ErrConflict) && reader == h.cached {
-			reader = h.live
+		if errors.Is(err, tlog.ErrConflict) && !isLive {
+			goLive()
 			continue
 		}
 		if err != nil || !write {
@@ -231,7 +229,7 @@ func (h *StatusHistory) update(ctx context.Context, change func(*v1alpha1.Transp
 		if !apierrors.IsConflict(err) {
 			return h.unavailable("writing", err)
 		}
-		reader = h.live
+		goLive()
 	}
 	return tlog.ErrConflict
 }
@@ -247,6 +245,27 @@ func (h *StatusHistory) read(ctx context.Context, reader client.Reader) (*v1alph
 	h.notice(&obj)
 	return &obj, nil
 }
+
+func (h *StatusHistory) readCached(ctx context.Context) (*v1alpha1.TransparencyLog, error) {
+	return h.read(ctx, h.cached)
+}
+
+// readLive reads from the API server. An object that was reset since this history began has
+// a history of its own.
+func (h *StatusHistory) readLive(ctx context.Context) (*v1alpha1.TransparencyLog, error) {
+	obj, err := h.read(ctx, h.live)
+	if err != nil {
+		return nil, err
+	}
+	if resetOf(obj) != h.reset {
+		return nil, h.unavailable("reading", errReset)
+	}
+	h.setSeen(obj)
+	return obj, nil
+}
+
+// errReset: whoever loads the object makes it a history of its own.
+var errReset = errors.New("the log was reset")
 
 // errReplaced: another object has the name now. Whoever loads it makes it a history
 // of its own.
@@ -267,6 +286,9 @@ func (h *StatusHistory) setSeen(obj *v1alpha1.TransparencyLog) {
 // isBehind reports whether obj, from the cache, lacks something that this process
 // knows to be stored.
 func (h *StatusHistory) isBehind(obj *v1alpha1.TransparencyLog) bool {
+	if resetOf(obj) != h.reset {
+		return true // this process, or the cache
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.seen == nil {

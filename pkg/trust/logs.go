@@ -40,6 +40,7 @@ type Logs struct {
 type configuredLog struct {
 	uid        types.UID
 	generation int64
+	reset      string
 	material   material
 	// selectable is the part of the object by which authorities find it.
 	selectable *v1alpha1.TransparencyLog
@@ -63,6 +64,8 @@ type material struct {
 	// make a prover: it makes that of a log that was caught, with all that it
 	// remembers, end when the operator has taken the evidence away.
 	accused bool
+	// reset names the last reset. What a prover remembers is of the history before.
+	reset string
 }
 
 // NewLogs returns an empty index. history gives the history of a log; it is called
@@ -111,7 +114,7 @@ func (l *Logs) get(name string) (configuredLog, bool) {
 
 // configure reads and checks what obj says, and makes no prover yet.
 func (l *Logs) configure(ctx context.Context, obj *v1alpha1.TransparencyLog) configuredLog {
-	configured := configuredLog{uid: obj.UID, generation: obj.Generation, selectable: selectable(obj)}
+	configured := configuredLog{uid: obj.UID, generation: obj.Generation, reset: resetOf(obj), selectable: selectable(obj)}
 	if _, err := VersionOf(obj.Spec.Type); err != nil {
 		configured.err = err
 		return configured
@@ -136,6 +139,7 @@ func (l *Logs) configure(ctx context.Context, obj *v1alpha1.TransparencyLog) con
 
 		demands: demands(&obj.Spec),
 		accused: obj.Status.Inconsistency != nil,
+		reset:   configured.reset,
 	}
 	return configured
 }
@@ -195,10 +199,11 @@ func (l *Logs) Delete(name string) {
 	delete(l.logs, name)
 }
 
-// IsCurrent reports whether what is known of the log is this generation of obj.
+// IsCurrent reports whether what is known of the log is this generation of obj, after its
+// last reset.
 func (l *Logs) IsCurrent(obj *v1alpha1.TransparencyLog) bool {
 	configured, ok := l.get(obj.Name)
-	return ok && configured.uid == obj.UID && configured.generation >= obj.Generation
+	return ok && configured.uid == obj.UID && configured.generation >= obj.Generation && configured.reset == resetOf(obj)
 }
 
 // Names returns the names of all logs that are known, in no order.

@@ -38,6 +38,10 @@ const (
 	// cosigned the checkpoint of the last poll. It is absent where none are asked for.
 	// While it is False, what witnesses have cosigned before goes on being admitted.
 	ConditionWitnessed = "Witnessed"
+	// ConditionReset (logs): the reset in the spec was carried out. While it is False,
+	// nothing was changed, and the reason is ResetRefused, or Unavailable when the log
+	// did not show yet what is to be accepted. It is absent where the spec asks for none.
+	ConditionReset = "Reset"
 )
 
 // Reasons of those conditions.
@@ -95,6 +99,11 @@ const (
 	ReasonWitnessQuorumNotMet = "WitnessQuorumNotMet"
 	// ReasonKeyNotValid: the log's key is not valid yet.
 	ReasonKeyNotValid = "KeyNotValid"
+	// ReasonResetRefused: a reset names something else than what is stored, or a
+	// history that the log does not have.
+	ReasonResetRefused = "ResetRefused"
+	// ReasonLogReset (Events of logs): a reset was carried out.
+	ReasonLogReset = "LogReset"
 	// ReasonCheckpointStale: the log was last verified too long ago.
 	ReasonCheckpointStale = "CheckpointStale"
 	// ReasonAcceptedInOutage (Events of policies): images were accepted without full

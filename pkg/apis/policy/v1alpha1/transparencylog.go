@@ -36,6 +36,11 @@ const (
 // +kubebuilder:printcolumn:name="Witnessed",type=string,JSONPath=`.status.conditions[?(@.type=="Witnessed")].status`,priority=1
 // +kubebuilder:printcolumn:name="Default",type=boolean,JSONPath=`.spec.default`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// What was seen of a log is given up by a reset, and by nothing else: the API server itself
+// refuses any other way back, whoever writes the status.
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.inconsistency) || (has(self.status) && has(self.status.inconsistency) && self.status.inconsistency.foundAt == oldSelf.status.inconsistency.foundAt) || (has(self.status) && has(self.status.lastReset) && has(self.spec.reset) && (!has(oldSelf.status.lastReset) || oldSelf.status.lastReset.at != self.status.lastReset.at) && self.status.lastReset.reset.origin == self.spec.reset.origin && self.status.lastReset.reset.stored.size == self.spec.reset.stored.size && self.status.lastReset.reset.stored.rootHash == self.spec.reset.stored.rootHash && self.status.lastReset.reset.accepted.size == self.spec.reset.accepted.size && self.status.lastReset.reset.accepted.rootHash == self.spec.reset.accepted.rootHash)",message="the evidence against a log is put away by spec.reset alone"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.checkpoint) || (has(self.status) && (has(self.status.checkpoint) && self.status.checkpoint.origin == oldSelf.status.checkpoint.origin && (self.status.checkpoint.size > oldSelf.status.checkpoint.size || self.status.checkpoint.size == oldSelf.status.checkpoint.size && self.status.checkpoint.rootHash == oldSelf.status.checkpoint.rootHash) || has(self.status.shards) && self.status.shards.exists(n, n.origin == oldSelf.status.checkpoint.origin && (n.size > oldSelf.status.checkpoint.size || n.size == oldSelf.status.checkpoint.size && n.rootHash == oldSelf.status.checkpoint.rootHash)))) || (has(self.status) && has(self.status.lastReset) && has(self.spec.reset) && (!has(oldSelf.status.lastReset) || oldSelf.status.lastReset.at != self.status.lastReset.at) && self.status.lastReset.reset.origin == self.spec.reset.origin && self.status.lastReset.reset.stored.size == self.spec.reset.stored.size && self.status.lastReset.reset.stored.rootHash == self.spec.reset.stored.rootHash && self.status.lastReset.reset.accepted.size == self.spec.reset.accepted.size && self.status.lastReset.reset.accepted.rootHash == self.spec.reset.accepted.rootHash && oldSelf.status.checkpoint.origin == self.spec.reset.origin)",message="a stored checkpoint gives way to a larger one of its tree, or to spec.reset"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.shards) || (has(self.status) && oldSelf.status.shards.all(o, (has(self.status.checkpoint) && self.status.checkpoint.origin == o.origin && (self.status.checkpoint.size > o.size || self.status.checkpoint.size == o.size && self.status.checkpoint.rootHash == o.rootHash) || has(self.status.shards) && self.status.shards.exists(n, n.origin == o.origin && (n.size > o.size || n.size == o.size && n.rootHash == o.rootHash))) || (has(self.status) && has(self.status.lastReset) && has(self.spec.reset) && (!has(oldSelf.status.lastReset) || oldSelf.status.lastReset.at != self.status.lastReset.at) && self.status.lastReset.reset.origin == self.spec.reset.origin && self.status.lastReset.reset.stored.size == self.spec.reset.stored.size && self.status.lastReset.reset.stored.rootHash == self.spec.reset.stored.rootHash && self.status.lastReset.reset.accepted.size == self.spec.reset.accepted.size && self.status.lastReset.reset.accepted.rootHash == self.spec.reset.accepted.rootHash && o.origin == self.spec.reset.origin)))",message="the stored checkpoint of a shard gives way to a larger one of its tree, or to spec.reset"
 // +kubebuilder:pruning:PreserveUnknownFields
 type TransparencyLog struct {
 	metav1.TypeMeta `json:",inline"`
@@ -135,6 +140,13 @@ type TransparencyLogSpec struct {
 	// none.
 	// +optional
 	Pin *LogPin `json:"pin,omitempty"`
+
+	// reset takes another history of a tree for the true one, after the log was
+	// caught or was restored from a backup: the only way back there is. It is
+	// carried out once, see status.lastReset, and means nothing afterwards. It
+	// defaults to none.
+	// +optional
+	Reset *LogReset `json:"reset,omitempty"`
 
 	// witnesses says who must have cosigned a tree that holds an entry before the
 	// entry counts, in the syntax of https://c2sp.org/tlog-policy. It defaults to

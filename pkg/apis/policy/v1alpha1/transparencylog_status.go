@@ -7,8 +7,8 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // TransparencyLogStatus is what this cluster has seen of the log.
 type TransparencyLogStatus struct {
-	// conditions are Ready, Reachable, Consistent and Fresh, and Witnessed where
-	// the spec asks for witnesses. They default to none, which means that the log
+	// conditions are Ready, Reachable, Consistent and Fresh, Witnessed where
+	// the spec asks for witnesses, and Reset where it asks for one. They default to none, which means that the log
 	// has not been polled yet.
 	// +optional
 	// +listType=map
@@ -32,9 +32,14 @@ type TransparencyLogStatus struct {
 	Shards []LogCheckpoint `json:"shards,omitempty"`
 
 	// inconsistency is the evidence that the log contradicted itself. While it
-	// stands, the log proves nothing. Only an operator takes it away.
+	// stands, the log proves nothing. Only spec.reset puts it away.
 	// +optional
 	Inconsistency *LogInconsistency `json:"inconsistency,omitempty"`
+
+	// lastReset is the last reset that was carried out: who asked for it and why,
+	// and what it put away. It defaults to none.
+	// +optional
+	LastReset *LogResetRecord `json:"lastReset,omitempty"`
 }
 
 // LogCheckpoint is a checkpoint that was verified under the log's key.
@@ -101,7 +106,7 @@ type WitnessedCheckpoint struct {
 }
 
 // FirstContactMethod is how the first checkpoint of a tree came to be trusted.
-// +kubebuilder:validation:Enum=TrustOnFirstUse;Pinned
+// +kubebuilder:validation:Enum=TrustOnFirstUse;Pinned;Reset
 type FirstContactMethod string
 
 const (
@@ -111,16 +116,19 @@ const (
 	// FirstContactPinned says that the log has shown that its tree is of one
 	// history with the checkpoint that the spec pins.
 	FirstContactPinned FirstContactMethod = "Pinned"
+	// FirstContactReset says that an operator's reset has accepted this history.
+	FirstContactReset FirstContactMethod = "Reset"
 )
 
 // FirstContact is the first checkpoint of a tree that this cluster trusted.
 // Everything since then is proven to extend it.
 type FirstContact struct {
-	// method is TrustOnFirstUse, or Pinned.
+	// method is TrustOnFirstUse, Pinned, or Reset.
 	// +required
 	Method FirstContactMethod `json:"method,omitempty"`
 
-	// size is the number of entries that the tree had then, or that the pin says.
+	// size is the number of entries that the tree had then, or that the pin or the
+	// reset says.
 	// +required
 	// +kubebuilder:validation:Minimum=1
 	Size int64 `json:"size,omitempty"`

@@ -49,6 +49,7 @@ func TransparencyLog(log *v1alpha1.TransparencyLog) field.ErrorList {
 	errs = append(errs, logKey(path.Child("publicKey"), &spec.PublicKey)...)
 	errs = append(errs, connection(path, spec)...)
 	errs = append(errs, logDemands(path, spec)...)
+	errs = append(errs, logReset(path.Child("reset"), spec)...)
 	if interval := spec.PollInterval; interval != nil && (interval.Duration < minPollInterval || interval.Duration > maxPollInterval) {
 		errs = append(errs, field.Invalid(path.Child("pollInterval"), interval.Duration.String(), "must be between 1s and 24h"))
 	}

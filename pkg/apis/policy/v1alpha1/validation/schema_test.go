@@ -55,12 +55,15 @@ func TestBoundsAreThoseOfTheSchema(t *testing.T) {
 		"kms":           *key.Properties["kms"].MaxLength,
 		"urls":          *log.Properties["urls"].MaxItems,
 		"readURLs":      *log.Properties["readURLs"].MaxItems,
+		"reset.origin":  *log.Properties["reset"].Properties["origin"].MaxLength,
+		"requestedBy":   *log.Properties["reset"].Properties["requestedBy"].MaxLength,
+		"reset.reason":  *log.Properties["reset"].Properties["reason"].MaxLength,
 		"logTypes":      *specSchema(t, "trustroots").Properties["logTypes"].MaxItems,
 	}
 	want := map[string]int64{
 		"images": maxPatterns, "glob": maxGlob, "excludeImages": maxPatterns, "authorities": maxAuthorities,
 		"logRefs": maxLogRefs, "message": maxMessage, "kms": kms.MaxURI, "urls": maxURLs, "readURLs": maxReadURLs,
-		"logTypes": maxLogTypes,
+		"logTypes": maxLogTypes, "reset.origin": maxResetOrigin, "requestedBy": maxRequestedBy, "reset.reason": maxResetReason,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("bounds (-here +schema):\n%s", diff)
