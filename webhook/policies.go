@@ -81,8 +81,8 @@ func (h *Policies) review(ctx context.Context, req admission.Request) (field.Err
 			return nil, nil, err
 		}
 		log.SetDefaults()
-		errs := append(unknown, validation.TransparencyLog(log)...)
-		return append(errs, resetProblems(req, log)...), validation.LogWarnings(log, h.logs(ctx)), nil
+		unknown = append(unknown, validation.TransparencyLog(log)...)
+		return append(unknown, resetProblems(req, log)...), validation.LogWarnings(log, h.logs(ctx)), nil
 	case v1alpha1.TrustRootKind:
 		trustRoot, unknown, err := decode[v1alpha1.TrustRoot](req)
 		if err != nil || trustRoot == nil {

@@ -173,7 +173,7 @@ func merge(object, change map[string]any) {
 
 func refuse(w http.ResponseWriter, code int, reason metav1.StatusReason) {
 	writeJSON(w, code, metav1.Status{
-		TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusFailure, Code: int32(code), Reason: reason, Message: string(reason), //nolint:gosec // an HTTP status
+		TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusFailure, Code: int32(code), Reason: reason, Message: string(reason),
 	})
 }
 

@@ -120,7 +120,7 @@ func pinFor(tree tlog.Checkpoint) (*v1alpha1.LogPin, error) {
 	if tree.Size() > math.MaxInt64 {
 		return nil, exitError{code: exitRejected, err: fmt.Errorf("%v has more entries than a pin can say", tree)}
 	}
-	return &v1alpha1.LogPin{Size: int64(tree.Size()), RootHash: recordOf(tree).RootHash}, nil
+	return &v1alpha1.LogPin{Size: int64(tree.Size()), RootHash: recordOf(tree).RootHash}, nil //nolint:gosec // it is not larger, see above
 }
 
 // rejectedLog ends a command with what is wrong with a log.

@@ -65,7 +65,7 @@ What the entry is about is not looked at: "verify image" and "verify bundle" do 
 			if exit := (exitError{}); errors.As(err, &exit) || errors.Is(err, errUnnamed) {
 				return err
 			}
-			report := proofReport{Log: obj.Name}
+			report := &proofReport{Log: obj.Name}
 			if err != nil {
 				report.Problem = findingOf(err)
 				err = logExit(err)
@@ -209,7 +209,7 @@ func (r *proofReport) add(all []tlog.Located) {
 }
 
 // String is the report for a person.
-func (r proofReport) String() string {
+func (r *proofReport) String() string {
 	if r.Problem != nil {
 		return fmt.Sprintf("log %q: %v", r.Log, r.Problem)
 	}

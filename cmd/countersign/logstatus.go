@@ -53,7 +53,7 @@ ready for another reason, or nothing has been seen of it.`,
 				}
 				chosen = []v1alpha1.TransparencyLog{*one}
 			}
-			report := logsReport{Logs: []logReport{}}
+			report := logsReport{Logs: []*logReport{}}
 			for i := range chosen {
 				report.Logs = append(report.Logs, source.report(ctx, &chosen[i], ask))
 			}
@@ -71,7 +71,7 @@ ready for another reason, or nothing has been seen of it.`,
 
 // logsReport is what `log status` says.
 type logsReport struct {
-	Logs []logReport `json:"logs"`
+	Logs []*logReport `json:"logs"`
 }
 
 // logReport is the status of one log, and what is to be said of it.
@@ -102,8 +102,8 @@ type replicaReport struct {
 }
 
 // report looks at one log.
-func (s *logSource) report(ctx context.Context, obj *v1alpha1.TransparencyLog, ask bool) logReport {
-	r := logReport{
+func (s *logSource) report(ctx context.Context, obj *v1alpha1.TransparencyLog, ask bool) *logReport {
+	r := &logReport{
 		Name: obj.Name, Type: obj.Spec.Type, Origin: obj.Spec.Origin,
 		Checkpoints: []v1alpha1.LogCheckpoint{}, Conditions: obj.Status.Conditions, Inconsistency: obj.Status.Inconsistency, LastReset: obj.Status.LastReset,
 	}
@@ -179,7 +179,7 @@ func (r logsReport) exit() error {
 	return exitError{code: code}
 }
 
-func (r logReport) code() int {
+func (r *logReport) code() int {
 	switch {
 	case r.Inconsistency != nil, len(r.Problems) > 0, r.showsWrong(), meta.IsStatusConditionFalse(r.Conditions, v1alpha1.ConditionConsistent):
 		return exitRejected
@@ -192,7 +192,7 @@ func (r logReport) code() int {
 
 // showsWrong reports whether a replica that was asked answered with what is no checkpoint
 // of the log. That one did not answer says nothing of what the cluster has seen.
-func (r logReport) showsWrong() bool {
+func (r *logReport) showsWrong() bool {
 	return slices.ContainsFunc(r.Replicas, func(replica replicaReport) bool { return replica.wrong })
 }
 
@@ -208,7 +208,7 @@ func (r logsReport) String() string {
 	return b.String()
 }
 
-func (r logReport) write(b *strings.Builder) {
+func (r *logReport) write(b *strings.Builder) {
 	fmt.Fprintf(b, "%s (%s, origin %s)\n", r.Name, r.Type, r.Origin)
 	for _, stored := range r.Checkpoints {
 		fmt.Fprintf(b, "  %s at %d:%s, verified %s%s\n", stored.Origin, stored.Size, stored.RootHash, moment(stored.VerifiedAt), contact(stored.FirstContact))

@@ -102,7 +102,8 @@ func (s *rootStatus) replaceLog(ctx context.Context, log, wanted *v1alpha1.Trans
 	}
 	ctrl.LoggerFrom(ctx).Info("A transparency log of a trust root is of another type than was thought", "log", log.Name, "type", wanted.Spec.Type)
 	uid, version := log.UID, log.ResourceVersion
-	if err := s.client.Delete(ctx, log, client.Preconditions{UID: &uid, ResourceVersion: &version}); client.IgnoreNotFound(err) != nil {
+	err := client.IgnoreNotFound(s.client.Delete(ctx, log, client.Preconditions{UID: &uid, ResourceVersion: &version}))
+	if err != nil {
 		return err
 	}
 	next := wanted.DeepCopy()

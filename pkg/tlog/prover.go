@@ -123,15 +123,8 @@ func (p *Prover) Prove(ctx context.Context, claim Claim, entry *Entry) (Proof, e
 		}
 		return proof, nil
 	}
-	if known, ok := p.proofs.Get(leaf); ok && p.answers(known, entry) {
-		// A log that was caught lying proves nothing any more, not even what
-		// it proved before.
-		if _, _, err := p.latest(ctx, known.checkpoint.origin); err != nil {
-			return Proof{}, err
-		}
-		if p.proofs.Contains(leaf) { // and was not forgotten just now
-			return known, nil
-		}
+	if known, ok, err := p.known(ctx, leaf, entry); ok || err != nil {
+		return known, err
 	}
 	if _, derived := claim.body(); !derived && len(entry.SignedEntryTimestamp) == 0 && p.log.version != RekorV2 {
 		// The body has a part that anybody can choose. Without the log's promise
@@ -139,6 +132,48 @@ func (p *Prover) Prove(ctx context.Context, claim Claim, entry *Entry) (Proof, e
 		// Rekor v2 have no such part.
 		return Proof{}, fmt.Errorf("%w: the entry carries neither a proof nor a signed entry timestamp", ErrInclusionProof)
 	}
+	return join(ctx, &p.flights, flightOf(claim, leaf, entry), func(ctx context.Context) (Proof, error) {
+		// Who came too late for another one's question finds the answer here.
+		if known, ok, err := p.known(ctx, leaf, entry); ok || err != nil {
+			return known, err
+		}
+		return p.ask(ctx, claim, leaf, entry)
+	})
+}
+
+// known returns what was proven of an entry before, if the log would say the same of this
+// one.
+func (p *Prover) known(ctx context.Context, leaf [32]byte, entry *Entry) (known Proof, ok bool, err error) {
+	known, ok = p.proofs.Get(leaf)
+	if !ok || !p.answers(known, entry) {
+		return Proof{}, false, nil
+	}
+	// A log that was caught lying proves nothing any more, not even what it proved
+	// before.
+	if _, _, err := p.latest(ctx, known.checkpoint.origin); err != nil {
+		return Proof{}, false, err
+	}
+	if !p.proofs.Contains(leaf) { // it was forgotten just now
+		return Proof{}, false, nil
+	}
+	return known, true, nil
+}
+
+// flightOf names a question to the log by all on which its answer depends: the body of
+// the entry, what else came of it, and when others saw the signature.
+func flightOf(claim Claim, leaf [32]byte, entry *Entry) string {
+	key := fmt.Sprintf("proof %x", leaf)
+	if entry != nil {
+		key += fmt.Sprintf(" %d %d", entry.LogIndex, entry.IntegratedTime)
+	}
+	for _, at := range claim.stamped {
+		key += fmt.Sprintf(" %d", at.UnixNano())
+	}
+	return key
+}
+
+// ask fetches the proof of an entry from the log, and verifies it.
+func (p *Prover) ask(ctx context.Context, claim Claim, leaf [32]byte, entry *Entry) (Proof, error) {
 	fetched, err := p.fetch(ctx, leaf, entry)
 	if err != nil {
 		return Proof{}, err

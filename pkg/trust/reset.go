@@ -18,7 +18,7 @@ import (
 	"github.com/countersign-dev/countersign/pkg/tlog"
 )
 
-// ErrResetRefused: a reset names something else than what is stored, or nothing that could
+// ErrResetRefused says that a reset names something else than what is stored, or nothing that could
 // be reset.
 var ErrResetRefused = errors.New("reset refused")
 
