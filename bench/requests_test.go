@@ -19,9 +19,9 @@ import (
 )
 
 const (
-	// admissions is how many images are judged, and atOnce how many at a time.
+	// admissions is how many images are judged, and sideBySide how many at a time.
 	admissions = 1000
-	atOnce     = 32
+	sideBySide = 32
 )
 
 // traffic is a log, and how its signatures say that they are in it.
@@ -86,7 +86,7 @@ func (tr traffic) admit(tb testing.TB, distinct int) (requests int64) {
 		signatures := []verify.Signature{tr.sign(signer, l, digest)}
 		l.Grow(1)
 		var group errgroup.Group
-		group.SetLimit(atOnce)
+		group.SetLimit(sideBySide)
 		for range admissions / distinct {
 			group.Go(func() error {
 				if v, ok := authority.Verify(context.Background(), digest, signatures).(verify.Verified); !ok {

@@ -180,6 +180,7 @@ func TestALogThatIsDownCostsOneTimeout(t *testing.T) {
 	}{
 		"it stalls":                   {down: stalls, cost: tlog.RequestTimeout},
 		"it sends a byte and no more": {down: answersWithout, cost: tlog.RequestTimeout},
+		"it stalls before each byte":  {down: trickles, cost: tlog.RequestTimeout},
 		"it resets connections":       {down: resets, cost: 1500 * time.Millisecond, each: 1500 * time.Millisecond},
 		"it answers with 503":         {down: answersWith(503, ""), cost: 1500 * time.Millisecond, each: 1500 * time.Millisecond},
 	} {
@@ -236,6 +237,22 @@ func answersWithout(r *http.Request) (*http.Response, error) {
 	go func() {
 		_, _ = w.Write([]byte("{"))
 		<-r.Context().Done()
+		_ = w.CloseWithError(r.Context().Err())
+	}()
+	return &http.Response{StatusCode: http.StatusOK, Body: body}, nil
+}
+
+// trickles answers with one byte a second, and goes on for longer than anybody waits.
+func trickles(r *http.Request) (*http.Response, error) {
+	body, w := io.Pipe()
+	go func() {
+		for r.Context().Err() == nil {
+			_, _ = w.Write([]byte(" "))
+			select {
+			case <-time.After(time.Second):
+			case <-r.Context().Done():
+			}
+		}
 		_ = w.CloseWithError(r.Context().Err())
 	}()
 	return &http.Response{StatusCode: http.StatusOK, Body: body}, nil
