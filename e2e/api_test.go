@@ -435,6 +435,8 @@ func TestCountersignMayDoWhatItNeedsAndNoMore(t *testing.T) {
 		"keep its certificate":                  {"update secrets/countersign-webhook-cert " + own, true},
 		"elect a leader":                        {"update leases.coordination.k8s.io/countersign " + own, true},
 		"write its webhook configuration":       {"update validatingwebhookconfigurations.admissionregistration.k8s.io/countersign-validating", true},
+		"watch namespaces":                      {"watch namespaces", true},
+		"label a namespace":                     {"patch namespaces", false},
 		"write a policy":                        {"update clusterimagepolicies.policy.countersign.dev", false},
 		"write the log that a trust root owns":  {"patch transparencylogs.policy.countersign.dev", true},
 		"write a trust root":                    {"update trustroots.policy.countersign.dev", false},

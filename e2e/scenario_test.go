@@ -193,3 +193,11 @@ func eventually(t *testing.T, what string, condition func() bool) {
 		time.Sleep(50 * time.Millisecond)
 	}
 }
+
+// kubectlAfter runs kubectl when the scenario, and its context, have ended.
+func kubectlAfter(t *testing.T, args ...string) {
+	t.Helper()
+	if _, err := S(t).Kubectl(context.Background(), "", args...); err != nil {
+		t.Error(err)
+	}
+}

@@ -113,6 +113,7 @@ func Compile(ctx context.Context, obj *v1alpha1.ClusterImagePolicy, t Trust) *Po
 		p.memory = newMemory()
 	}
 	p.compilePatterns(&obj.Spec)
+	p.compileSelection(obj.Spec.NamespaceSelector, obj.Spec.Match)
 	for i := range obj.Spec.Authorities {
 		p.authorities = append(p.authorities, p.compileAuthority(ctx, &obj.Spec.Authorities[i], fmt.Sprintf("spec.authorities[%d]", i), t))
 	}

@@ -28,6 +28,8 @@ type Decision struct {
 	// conditional holds, for each policy of which a digest that Image does not
 	// name decides whether it covers the image, its refusal for want of one.
 	conditional []PolicyResult
+	// unsure names the policies of which nobody can tell whether they reach the object.
+	unsure []ID
 	// unpinned is set by RequireDigest: what runs need not have Digest.
 	unpinned bool
 }

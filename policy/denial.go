@@ -5,6 +5,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -76,7 +77,7 @@ func (d Decision) Refusals(mode v1alpha1.Mode, noMatch NoMatch) []Refusal {
 		_, reason, _ := Outcome(r.Verdict)
 		refusals = append(refusals, Refusal{Reason: reason, Text: d.Explain(r)})
 	}
-	if noMatch.mode() == mode && !d.surelyCovered() && len(refusals)+len(d.Failing(v1alpha1.ModeEnforce)) == 0 {
+	if noMatch.mode() == mode && !d.SurelyCovered() && len(refusals)+len(d.Failing(v1alpha1.ModeEnforce)) == 0 {
 		refusals = append(refusals, Refusal{Reason: verify.NoMatchingPolicy, Text: d.explainUncovered(mode)})
 	}
 	return refusals
@@ -140,8 +141,13 @@ func (d Decision) Explain(r PolicyResult) string {
 // sure.
 func (d Decision) explainUncovered(mode v1alpha1.Mode) string {
 	found := "no policy covers this image"
-	if d.Covered() {
+	switch {
+	case len(d.unsure) > 0:
+		found = "no policy is sure to cover this image, since the labels that it asks for could not be read"
+	case slices.ContainsFunc(d.Policies, func(r PolicyResult) bool { return r.Policy.Namespace == "" }):
 		found = "no policy is sure to cover this image, since nobody knows the digest that will run"
+	case d.Covered():
+		found = "no policy of the cluster covers this image; one of the namespace does not count"
 	}
 	return fmt.Sprintf("%s %s\n  %s: %s\n  → %s", d.subject(), verb(mode), verify.NoMatchingPolicy, found, Advice(verify.NoMatchingPolicy))
 }

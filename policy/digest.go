@@ -86,12 +86,15 @@ func (d Decision) RequireDigest() Decision {
 	return d
 }
 
-// surelyCovered reports whether a policy covers the image whatever its digest is,
-// as far as that is not known or not what will run. An image that is not may be
-// one that no policy covers.
-func (d Decision) surelyCovered() bool {
+// SurelyCovered reports whether a policy of the cluster covers the image whatever its
+// digest is, as far as that is not known or not what will run, and whatever could not
+// be read of its origin. An image that is not may be one that no policy covers. What a
+// namespace says for itself does not count: its owner would get around NoMatchDeny.
+func (d Decision) SurelyCovered() bool {
 	known := d.Digest != "" && !d.unpinned
-	return slices.ContainsFunc(d.Policies, func(r PolicyResult) bool { return known || find(d.conditional, r.Policy) == nil })
+	return slices.ContainsFunc(d.Policies, func(r PolicyResult) bool {
+		return r.Policy.Namespace == "" && !slices.Contains(d.unsure, r.Policy) && (known || find(d.conditional, r.Policy) == nil)
+	})
 }
 
 // acceptedBy returns the verdicts that made the policy accept the image: none

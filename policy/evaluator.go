@@ -35,6 +35,9 @@ type Options struct {
 	// Tenants open registries with the credentials that an object names. It defaults
 	// to Registry for all.
 	Tenants Tenants
+	// Namespaces knows the labels of namespaces. Without it, policies that ask about
+	// other labels than the name cover images in all namespaces.
+	Namespaces Namespaces
 	// Metrics counts verdicts. It defaults to metrics that nobody reads.
 	Metrics *Metrics
 	// Lenient is told of each acceptance that rests on a Leniency. It defaults to
@@ -55,6 +58,7 @@ type Evaluator struct {
 	policies    *Set
 	registry    Registry
 	tenants     Tenants
+	namespaces  Namespaces
 	metrics     *Metrics
 	lenient     func(PolicyResult)
 	log         logr.Logger
@@ -76,7 +80,7 @@ func NewEvaluator(o Options) *Evaluator {
 	if o.Concurrency <= 0 {
 		o.Concurrency = defaultConcurrency
 	}
-	return &Evaluator{policies: o.Policies, registry: o.Registry, tenants: o.Tenants, metrics: o.Metrics, lenient: o.Lenient, log: o.Log, concurrency: o.Concurrency, parse: image.Parse}
+	return &Evaluator{policies: o.Policies, registry: o.Registry, tenants: o.Tenants, namespaces: o.Namespaces, metrics: o.Metrics, lenient: o.Lenient, log: o.Log, concurrency: o.Concurrency, parse: image.Parse}
 }
 
 // Evaluate decides about one image reference, as an object writes it, that comes from
@@ -84,12 +88,16 @@ func NewEvaluator(o Options) *Evaluator {
 // returns a decision: when ctx ends first, the verdict of the covering policies
 // that have not been asked by then is Unavailable with the cause
 // DeadlineExceeded. Enforcing policies are asked first.
-func (e *Evaluator) Evaluate(ctx context.Context, origin Origin, written string) (decision Decision) {
+func (e *Evaluator) Evaluate(ctx context.Context, origin Origin, written string) Decision {
+	return e.evaluate(ctx, e.view(ctx, origin), written)
+}
+
+func (e *Evaluator) evaluate(ctx context.Context, from view, written string) (decision Decision) {
 	policies := e.policies.load()
 	defer func() {
 		if cause := recover(); cause != nil {
 			e.recovered(cause, "Evaluation panicked", written)
-			decision = policies.refusing(written, origin, panicked())
+			decision = policies.refusing(written, view{Origin: Origin{Namespace: from.Namespace}}, panicked())
 		}
 		e.metrics.count(decision) // once for each caller
 		for _, r := range decision.Policies {
@@ -100,20 +108,20 @@ func (e *Evaluator) Evaluate(ctx context.Context, origin Origin, written string)
 	}()
 	ref, err := e.parse(written)
 	if err != nil {
-		return policies.refusing(written, origin, verify.Rejected{
+		return policies.refusing(written, from, verify.Rejected{
 			Reason: verify.ImageNotFound,
 			Detail: "the image reference is not valid: " + printable(err.Error(), maxDetail),
 		})
 	}
-	covering := policies.covering(ref, origin)
+	covering := policies.covering(ref, from)
 	undecided := judgement{
 		decision: Decision{Image: written, Digest: ref.Digest(), Pinned: ref.Digest() != "", conditional: conditional(ref, covering.policies)},
 		open:     inOrder(covering.policies, ref),
 	}
 	if len(covering.policies) == 0 || ctx.Err() != nil {
-		return undecided.closed(late())
+		return covering.mark(undecided.closed(late()))
 	}
-	access := e.open(ctx, origin, ref, covering.policies)
+	access := e.open(ctx, from.Origin, ref, covering.policies)
 	asked := question{policies, covering.key, written, access.tenant, access.scope}
 	reached, err := e.evaluations.do(ctx, asked, maxEvaluation, func(ctx context.Context, publish func(judgement)) judgement {
 		publish(undecided)
@@ -122,7 +130,7 @@ func (e *Evaluator) Evaluate(ctx context.Context, origin Origin, written string)
 	if err != nil && reached.decision.Image == "" {
 		reached = undecided // it ended before the evaluation began
 	}
-	return reached.closed(late())
+	return covering.mark(reached.closed(late()))
 }
 
 // EvaluateAll decides about the images of one object, which is their origin: each
@@ -137,12 +145,13 @@ func (e *Evaluator) EvaluateAll(ctx context.Context, origin Origin, written []st
 			distinct = append(distinct, w)
 		}
 	}
+	from := e.view(ctx, origin)
 	decisions := make([]Decision, len(distinct))
 	var group errgroup.Group
 	group.SetLimit(e.concurrency)
 	for i, w := range distinct {
 		group.Go(func() error {
-			decisions[i] = e.Evaluate(ctx, origin, w)
+			decisions[i] = e.evaluate(ctx, from, w)
 			return nil
 		})
 	}
@@ -157,8 +166,8 @@ func (e *Evaluator) EvaluateAll(ctx context.Context, origin Origin, written []st
 // refusing is the decision about an image of which nobody can tell what it is. It
 // could be any: every policy of the cluster and of its namespace covers it, though none
 // for sure, and refuses it.
-func (s *snapshot) refusing(written string, origin Origin, verdict verify.Verdict) Decision {
-	d := judgement{decision: Decision{Image: written}, open: s.of(origin)}.closed(verdict)
+func (s *snapshot) refusing(written string, from view, verdict verify.Verdict) Decision {
+	d := judgement{decision: Decision{Image: written}, open: s.of(from)}.closed(verdict)
 	d.conditional = d.Policies
 	return d
 }

@@ -4,6 +4,11 @@
 package policy
 
 import (
+	"context"
+	"errors"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/countersign-dev/countersign/pkg/image"
@@ -14,7 +19,7 @@ import (
 // it is trusted further than that: whoever writes the object chooses most of it.
 //
 // The zero value is that of an image of which nobody says where it is to run. No
-// policy of a namespace covers it.
+// policy of a namespace covers it, and every other does whatever it selects.
 type Origin struct {
 	// Namespace is the name of the object's namespace, and "" where it has none or
 	// nobody knows. It is from the request, where the API server has checked it.
@@ -25,6 +30,16 @@ type Origin struct {
 	// Pull names, in that namespace, who has credentials for the images. Whoever
 	// writes the object chooses them: they are worth what they open.
 	Pull image.PullNames
+	// Labels returns the labels of the Pods that the object brings in, one set for
+	// each Pod template. It is called when a policy asks, at most once for an object
+	// if it remembers; nil where nobody knows.
+	Labels func() ([]map[string]string, error)
+}
+
+// Namespaces knows the labels of namespaces.
+type Namespaces interface {
+	// Labels returns the labels of the namespace with that name.
+	Labels(ctx context.Context, name string) (map[string]string, error)
 }
 
 // question is what is asked: about an image, as it is written, under those policies of
@@ -41,9 +56,30 @@ type question struct {
 	tenant, scope string
 }
 
-// coverage is what one state of the policies says of one image.
-type coverage struct {
-	policies []*Policy
-	// key is different for every list of policies.
-	key string
+// view is an Origin as policies look at it.
+type view struct {
+	Origin
+	// namespaceLabels returns those of the namespace, read at most once; nil where
+	// nobody can.
+	namespaceLabels func() (labels.Set, error)
+}
+
+var (
+	errNoNamespace = errors.New("nobody says which namespace it is")
+	errNoReader    = errors.New("nobody knows the labels of namespaces")
+)
+
+// view returns origin for the policies of one decision, or of all about one object, so
+// that they see the same labels.
+func (e *Evaluator) view(ctx context.Context, origin Origin) view {
+	return view{Origin: origin, namespaceLabels: sync.OnceValues(func() (labels.Set, error) {
+		switch {
+		case origin.Namespace == "":
+			return nil, errNoNamespace
+		case e.namespaces == nil:
+			return nil, errNoReader
+		default:
+			return e.namespaces.Labels(ctx, origin.Namespace)
+		}
+	})}
 }

@@ -32,7 +32,7 @@ func (e *Evaluator) Pin(ctx context.Context, origin Origin, written string) (ref
 		return "", err
 	}
 	policies := e.policies.load()
-	covering := policies.covering(ref, origin)
+	covering := policies.covering(ref, e.view(ctx, origin))
 	if !slices.ContainsFunc(covering.policies, func(p *Policy) bool { return p.needsDigest(ref) }) {
 		return written, nil
 	}

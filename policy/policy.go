@@ -26,6 +26,8 @@ type Policy struct {
 	// everything is set when a pattern could not be read: nobody can tell what
 	// such a policy covers, so it covers every image.
 	everything bool
+	// selection says in which namespaces and objects.
+	selection selection
 
 	authorities []authority
 	threshold   int

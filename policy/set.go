@@ -76,7 +76,7 @@ func (s *Set) Len() int { return len(s.load().policies) }
 // once its tag has been resolved: those of the cluster before those of the namespace,
 // in the order of their names.
 func (s *Set) Covering(ref image.Reference, origin Origin) []*Policy {
-	return s.load().covering(ref, origin).policies
+	return s.load().covering(ref, view{Origin: origin}).policies
 }
 
 func (s *Set) load() *snapshot {
@@ -86,17 +86,46 @@ func (s *Set) load() *snapshot {
 	return newSnapshot(nil)
 }
 
-func (s *snapshot) covering(ref image.Reference, origin Origin) coverage {
+// coverage is what one state of the policies says of one image from one origin.
+type coverage struct {
+	policies []*Policy
+	// unsure are those of which nobody can tell whether they reach the origin.
+	unsure []ID
+	// key is different for every list of policies.
+	key string
+}
+
+func (s *snapshot) covering(ref image.Reference, from view) coverage {
 	var c coverage
 	var key []byte
-	for _, i := range s.index().candidates(origin.Namespace, ref.Repository()) {
-		if p := s.policies[i]; p.mayCover(ref) {
-			c.policies = append(c.policies, p)
-			key = strconv.AppendInt(append(key, ' '), int64(i), 36)
+	for _, i := range s.index().candidates(from.Namespace, ref.Repository()) {
+		p := s.policies[i]
+		if !p.mayCover(ref) {
+			continue
 		}
+		reached := p.selection.reaches(from)
+		if reached == outside {
+			continue
+		}
+		if reached == perhaps {
+			c.unsure = append(c.unsure, p.id)
+		}
+		c.policies = append(c.policies, p)
+		key = strconv.AppendInt(append(key, ' '), int64(i), 36)
 	}
 	c.key = string(key)
 	return c
+}
+
+// mark notes in a decision which of its results are those of policies of which nobody can
+// tell whether they reach the image. Callers share a decision, and may come from
+// elsewhere.
+func (c coverage) mark(d Decision) Decision {
+	if len(c.unsure) == 0 {
+		return d
+	}
+	d.unsure = c.unsure
+	return d
 }
 
 func (s *snapshot) with(p *Policy) *snapshot {
@@ -123,12 +152,12 @@ func (s *snapshot) find(id ID) (int, bool) {
 	return slices.BinarySearchFunc(s.policies, id, func(p *Policy, id ID) int { return p.id.compare(id) })
 }
 
-// of returns the policies that may have a say about what comes from origin, whatever it
+// of returns the policies that may have a say about what comes from there, whatever it
 // is.
-func (s *snapshot) of(origin Origin) []*Policy {
+func (s *snapshot) of(from view) []*Policy {
 	var policies []*Policy
 	for _, p := range s.policies {
-		if p.id.Namespace == "" || p.id.Namespace == origin.Namespace {
+		if (p.id.Namespace == "" || p.id.Namespace == from.Namespace) && p.selection.reaches(from) != outside {
 			policies = append(policies, p)
 		}
 	}

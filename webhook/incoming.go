@@ -5,6 +5,7 @@ package webhook
 
 import (
 	"fmt"
+	"sync"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -20,6 +21,8 @@ type Extractor interface {
 	Extract(gvk schema.GroupVersionKind, raw []byte) ([]image.Occurrence, error)
 	// PullNames returns who has credentials for them.
 	PullNames(gvk schema.GroupVersionKind, raw []byte) (image.PullNames, error)
+	// Labels returns the labels of the Pods that the object brings in.
+	Labels(gvk schema.GroupVersionKind, raw []byte) ([]map[string]string, error)
 }
 
 // originOf returns where the images of a request come from. Both webhooks ask it, so that
@@ -32,6 +35,7 @@ func originOf(x Extractor, req admission.Request) policy.Origin {
 		Pull:      pull,
 		Namespace: req.Namespace,
 		Resource:  schema.GroupVersionResource{Group: req.Resource.Group, Version: req.Resource.Version, Resource: req.Resource.Resource},
+		Labels:    sync.OnceValues(func() ([]map[string]string, error) { return x.Labels(kindOf(req), req.Object.Raw) }),
 	}
 }
 

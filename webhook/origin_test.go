@@ -41,8 +41,14 @@ func TestBothWebhooksAskFromTheSameOrigin(t *testing.T) {
 	asked := &askedFrom{deciderFunc: verdicts(enforce)}
 	send(t, &Pods{Extractor: image.NewExtractor(), Pinner: asked, Metrics: NewMetrics(nil), Log: logr.Discard()}, request)
 	send(t, newImages(asked), request)
-	want := policy.Origin{Namespace: "shop", Pull: image.PullNames{Secrets: []string{"pull"}}, Resource: schema.GroupVersionResource{Version: "v1", Resource: "pods"}}
-	if diff := cmp.Diff([]policy.Origin{want, want}, asked.origins); diff != "" {
-		t.Errorf("origins (-want +got):\n%s", diff)
+	if len(asked.origins) != 2 {
+		t.Fatalf("asked from %d origins, want 2", len(asked.origins))
+	}
+	for _, origin := range asked.origins {
+		labels, err := origin.Labels()
+		if origin.Namespace != "shop" || origin.Resource != (schema.GroupVersionResource{Version: "v1", Resource: "pods"}) ||
+			!cmp.Equal(origin.Pull, image.PullNames{Secrets: []string{"pull"}}) || err != nil || !cmp.Equal(labels, []map[string]string{{"app": "shop"}}) {
+			t.Errorf("origin = %+v with labels %v, %v", origin, labels, err)
+		}
 	}
 }

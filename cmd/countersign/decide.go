@@ -18,6 +18,7 @@ import (
 
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
 	"github.com/countersign-dev/countersign/pkg/apis/sigstore/conversion"
+	"github.com/countersign-dev/countersign/pkg/controller"
 	"github.com/countersign-dev/countersign/pkg/registry"
 	"github.com/countersign-dev/countersign/pkg/trust"
 	"github.com/countersign-dev/countersign/pkg/trust/kms"
@@ -31,6 +32,7 @@ type decideOptions struct {
 	kubeconfig      string
 	namespace       string
 	sigstore        sigstoreOptions
+	asNamespace     string
 	registries      registryOptions
 	verbose         bool
 	noMatch         string
@@ -45,6 +47,7 @@ func (o *decideOptions) register(c *cobra.Command) {
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "take policies, logs and Secrets from this cluster instead")
 	f.StringVar(&o.namespace, "namespace", defaultNamespace, "countersign's own namespace, whose Secrets can be named")
 	o.sigstore.register(f)
+	f.StringVar(&o.asNamespace, "as-namespace", "", "namespace that the images are to run in, where an object does not say; by default nobody knows, and policies cover them whatever namespaces they select")
 	o.registries.register(f)
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "show each request to a registry, on standard error: how long it took and what came of it, without credentials")
 	f.StringVar(&o.noMatch, "no-match-policy", string(policy.NoMatchDeny), "what an image is that no policy covers: allow, warn or deny")
@@ -55,9 +58,10 @@ func (o *decideOptions) register(c *cobra.Command) {
 	c.MarkFlagsOneRequired("policy", "kubeconfig")
 }
 
-// verify decides about the images and prints the decisions. The error is an
+// verify decides about the images, which are those of manifests if there are any, and
+// prints the decisions. The error is an
 // exitError with the code of the worst verdict.
-func (o *decideOptions) verify(c *cobra.Command, images []located, without int) error {
+func (o *decideOptions) verify(c *cobra.Command, images []located, without int, manifests []files.Object) error {
 	noMatch, err := policy.ParseNoMatch(o.noMatch)
 	if err != nil {
 		return fmt.Errorf("--no-match-policy: %w", err)
@@ -68,7 +72,7 @@ func (o *decideOptions) verify(c *cobra.Command, images []located, without int) 
 	}
 	ctx, cancel := context.WithTimeout(c.Context(), o.timeout)
 	defer cancel()
-	evaluator, err := o.evaluator(ctx, c.InOrStdin(), c.ErrOrStderr())
+	evaluator, err := o.evaluator(ctx, manifests, c.InOrStdin(), c.ErrOrStderr())
 	if err != nil {
 		return err
 	}
@@ -84,13 +88,14 @@ func (o *decideOptions) verify(c *cobra.Command, images []located, without int) 
 
 // evaluator returns the evaluator of admission, under policies from files or from
 // a cluster.
-func (o *decideOptions) evaluator(ctx context.Context, stdin io.Reader, stderr io.Writer) (*policy.Evaluator, error) {
+func (o *decideOptions) evaluator(ctx context.Context, manifests []files.Object, stdin io.Reader, stderr io.Writer) (*policy.Evaluator, error) {
 	var set *policy.Set
+	var namespaces policy.Namespaces
 	var err error
 	if o.kubeconfig != "" {
-		set, err = o.fromCluster(ctx, stderr)
+		set, namespaces, err = o.fromCluster(ctx, stderr)
 	} else {
-		set, err = o.fromFiles(ctx, stdin, stderr)
+		set, namespaces, err = o.fromFiles(ctx, manifests, stdin, stderr)
 	}
 	if err != nil {
 		return nil, err
@@ -106,17 +111,17 @@ func (o *decideOptions) evaluator(ctx context.Context, stdin io.Reader, stderr i
 	if err != nil {
 		return nil, err
 	}
-	return policy.NewEvaluator(policy.Options{Policies: set, Registry: client}), nil
+	return policy.NewEvaluator(policy.Options{Policies: set, Registry: client, Namespaces: namespaces}), nil
 }
 
-func (o *decideOptions) fromFiles(ctx context.Context, stdin io.Reader, stderr io.Writer) (*policy.Set, error) {
+func (o *decideOptions) fromFiles(ctx context.Context, manifests []files.Object, stdin io.Reader, stderr io.Writer) (*policy.Set, policy.Namespaces, error) {
 	options, err := o.sigstore.options(o.namespace)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	objects, err := files.Read(append(append([]string{}, o.policies...), o.trust...), stdin)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	loaded := files.Load(objects, options)
 	for _, warning := range loaded.Warnings {
@@ -127,12 +132,15 @@ func (o *decideOptions) fromFiles(ctx context.Context, stdin io.Reader, stderr i
 		for _, problem := range loaded.Problems {
 			all = append(all, problem)
 		}
-		return nil, errors.Join(all...)
+		return nil, nil, errors.Join(all...)
+	}
+	if err := loaded.Namespaces.Add(manifests); err != nil {
+		return nil, nil, err
 	}
 	roots := trust.RootsFromObjects(ctx, loaded.Roots, loaded.ConfigMaps)
 	logs := trust.LogsFromObjects(ctx, withOwned(loaded, roots, stderr), loaded.Secrets)
 	all := ours(loaded.Policies)
-	return compileAll(ctx, all, policy.Trust{Logs: logs, Roots: roots, Secrets: loaded.Secrets, KMS: keysOf(ctx, all)}, stderr), nil
+	return compileAll(ctx, all, policy.Trust{Logs: logs, Roots: roots, Secrets: loaded.Secrets, KMS: keysOf(ctx, all)}, stderr), loaded.Namespaces, nil
 }
 
 // withOwned returns the logs in the files, and those that a cluster would make of
@@ -154,34 +162,34 @@ func withOwned(loaded files.Resources, roots *trust.Roots, stderr io.Writer) []v
 	return logs
 }
 
-func (o *decideOptions) fromCluster(ctx context.Context, stderr io.Writer) (*policy.Set, error) {
+func (o *decideOptions) fromCluster(ctx context.Context, stderr io.Writer) (*policy.Set, policy.Namespaces, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	scheme, err := newScheme()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	cluster, err := client.New(config, client.Options{Scheme: scheme})
 	if err != nil {
-		return nil, exitError{code: exitUnavailable, err: err}
+		return nil, nil, exitError{code: exitUnavailable, err: err}
 	}
 	var policies v1alpha1.ClusterImagePolicyList
 	var logs v1alpha1.TransparencyLogList
 	var trustRoots v1alpha1.TrustRootList
 	for _, list := range []client.ObjectList{&policies, &logs, &trustRoots} {
 		if err := cluster.List(ctx, list); err != nil {
-			return nil, exitError{code: exitUnavailable, err: fmt.Errorf("reading policies and logs from the cluster: %w", err)}
+			return nil, nil, exitError{code: exitUnavailable, err: fmt.Errorf("reading policies and logs from the cluster: %w", err)}
 		}
 	}
 	options, err := o.sigstore.options(o.namespace)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	theirs, theirRoots, err := readSigstore(ctx, cluster, options)
 	if err != nil {
-		return nil, exitError{code: exitUnavailable, err: err}
+		return nil, nil, exitError{code: exitUnavailable, err: err}
 	}
 	for i := range theirRoots {
 		trustRoots.Items = append(trustRoots.Items, *theirRoots[i].Object)
@@ -190,7 +198,7 @@ func (o *decideOptions) fromCluster(ctx context.Context, stderr io.Writer) (*pol
 	secrets := trust.NewNamespaceSecrets(cluster, o.namespace)
 	index := trust.LogsFromObjects(ctx, logs.Items, secrets)
 	roots := trust.RootsFromObjects(ctx, trustRoots.Items, trust.NewNamespaceConfigMaps(cluster, o.namespace))
-	return compileAll(ctx, all, policy.Trust{Logs: index, Roots: roots, Secrets: secrets, KMS: keysOf(ctx, all)}, stderr), nil
+	return compileAll(ctx, all, policy.Trust{Logs: index, Roots: roots, Secrets: secrets, KMS: keysOf(ctx, all)}, stderr), controller.NamespacesFrom(cluster), nil
 }
 
 // ours returns policies with nothing to refuse in them.

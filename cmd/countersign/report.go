@@ -10,6 +10,7 @@ import (
 	"io"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
 	"sigs.k8s.io/yaml"
 
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
@@ -20,6 +21,7 @@ import (
 // located is an image, and where it was found; nowhere when it is an argument.
 type located struct {
 	image, source, object, path string
+	origin                      policy.Origin
 }
 
 // place is where an image stands, in the report.
@@ -47,19 +49,16 @@ type report struct {
 }
 
 func newReport(ctx context.Context, evaluator *policy.Evaluator, images []located, without int, noMatch policy.NoMatch) *report {
-	written := make([]string, 0, len(images))
-	for _, i := range images {
-		written = append(written, i.image)
-	}
-	decisions := evaluator.EvaluateAll(ctx, policy.Origin{}, written)
+	decisions := decideAll(ctx, evaluator, images)
 	r := &report{Images: []verdictOnImage{}, ObjectsWithoutImages: without, noMatch: noMatch}
 	position := map[string]int{}
-	for _, i := range images {
-		n, known := position[i.image]
+	for at, i := range images {
+		d := decisions[at]
+		n, known := position[sameVerdict(d)]
 		if !known {
 			n = len(r.Images)
-			position[i.image] = n
-			r.Images = append(r.Images, verdictOnImage{Decision: decisions[i.image], Outcome: overall(decisions[i.image], noMatch)})
+			position[sameVerdict(d)] = n
+			r.Images = append(r.Images, verdictOnImage{Decision: d, Outcome: overall(d, noMatch)})
 		}
 		if i.source != "" {
 			r.Images[n].Places = append(r.Images[n].Places, place{i.source, i.object, i.path})
@@ -68,13 +67,56 @@ func newReport(ctx context.Context, evaluator *policy.Evaluator, images []locate
 	return r
 }
 
+// decideAll decides about each image, those of one object together, several objects at a
+// time.
+func decideAll(ctx context.Context, evaluator *policy.Evaluator, images []located) []policy.Decision {
+	type object struct{ source, object string }
+	byObject := map[object][]int{}
+	for at, i := range images {
+		o := object{i.source, i.object}
+		byObject[o] = append(byObject[o], at)
+	}
+	decisions := make([]policy.Decision, len(images))
+	var group errgroup.Group
+	group.SetLimit(maxObjects)
+	for _, positions := range byObject {
+		group.Go(func() error {
+			var written []string
+			for _, at := range positions {
+				written = append(written, images[at].image)
+			}
+			found := evaluator.EvaluateAll(ctx, images[positions[0]].origin, written)
+			for _, at := range positions {
+				decisions[at] = found[images[at].image]
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // the functions above return no error
+	return decisions
+}
+
+// maxObjects is the number of objects whose images are verified at a time.
+const maxObjects = 8
+
+// sameVerdict is the same text for decisions that say the same of the same image, so that
+// an image in many objects is shown once, unless other policies cover it there.
+func sameVerdict(d policy.Decision) string {
+	parts := []string{d.Image}
+	for _, r := range d.Policies {
+		outcome, reason, _ := policy.Outcome(r.Verdict)
+		parts = append(parts, r.Policy.String(), outcome, string(reason))
+	}
+	return strings.Join(parts, "\x00")
+}
+
 // overall is the outcome of all policies together, whatever their modes: a mode
 // says what admission does about a verdict, not what the verdict is.
 func overall(d policy.Decision, noMatch policy.NoMatch) string {
-	if !d.Covered() {
-		if noMatch == policy.NoMatchDeny {
-			return outcomeRejected
-		}
+	switch {
+	case noMatch == policy.NoMatchDeny && !d.SurelyCovered():
+		return outcomeRejected
+	case !d.Covered():
 		return outcomeUncovered
 	}
 	outcome := outcomeVerified

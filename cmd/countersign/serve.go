@@ -106,12 +106,16 @@ func (o *serveOptions) serve(ctx context.Context, log logr.Logger, d decisions) 
 	if err != nil {
 		return err
 	}
+	namespaces, err := controller.NewNamespaces(ctx, m)
+	if err != nil {
+		return err
+	}
 	secrets, err := o.secrets.reader(m, log.WithName("pull-secrets"))
 	if err != nil {
 		return err
 	}
 	evaluation := policy.Options{
-		Policies: config.Policies, Registry: registries, Tenants: tenants{registries, secrets}, Lenient: config.Outages.Note,
+		Policies: config.Policies, Registry: registries, Tenants: tenants{registries, secrets}, Namespaces: namespaces, Lenient: config.Outages.Note,
 	}
 	o.addHandlers(m, log.WithName("webhook"), evaluation, d, loaded.Check)
 	rotation := webhook.Rotation{

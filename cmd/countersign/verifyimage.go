@@ -8,7 +8,9 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/countersign-dev/countersign/policy"
 	"github.com/countersign-dev/countersign/policy/files"
 )
 
@@ -19,6 +21,10 @@ func newVerifyImage() *cobra.Command {
 		Short: "Verify images under policies",
 		Long: `Reach the verdict that admission would reach on each image, and show the evidence.
 
+The images are judged as those of a Pod without a namespace that anybody knows:
+whatever namespaces and labels a policy selects, it covers them. --as-namespace says
+where the Pod would be.
+
 The exit code is about the verdict, under policies of every mode: a policy with
 mode warn or audit would admit what it does not accept, and this still ends with 1.`,
 		Example: "  countersign verify image registry.corp.example/api:1.4 --policy policy.yaml --trust log.yaml",
@@ -26,9 +32,9 @@ mode warn or audit would admit what it does not accept, and this still ends with
 		RunE: func(c *cobra.Command, args []string) error {
 			images := make([]located, 0, len(args))
 			for _, written := range args {
-				images = append(images, located{image: written})
+				images = append(images, located{image: written, origin: policy.Origin{Namespace: o.asNamespace, Resource: schema.GroupVersionResource{Version: "v1", Resource: "pods"}}})
 			}
-			return o.verify(c, images, 0)
+			return o.verify(c, images, 0, nil)
 		},
 	}
 	o.register(c)
@@ -45,7 +51,8 @@ func newVerifyManifest() *cobra.Command {
 		Long: `Reach the verdict that admission would reach on every image that the objects bring
 in: Pods, workloads, and custom resources that are known, in files with several
 documents, and in lists. Objects of other kinds are counted; one that has containers all the same is rejected, since
-what its kind makes of them is not known. That no image is found at all is an
+what its kind makes of them is not known. Each object is judged where it says that it
+is; the labels of namespaces are those of the Namespaces in the files. That no image is found at all is an
 error of usage. See "verify image" about the exit code.`,
 		Example: "  kustomize build . | countersign verify manifest - --policy policies/",
 		Args:    cobra.MinimumNArgs(1),
@@ -70,9 +77,12 @@ error of usage. See "verify image" about the exit code.`,
 			}
 			images := make([]located, 0, len(found))
 			for _, f := range found {
-				images = append(images, located{image: f.Image, source: f.Source, object: f.Object, path: f.Path})
+				if f.Origin.Namespace == "" {
+					f.Origin.Namespace = o.asNamespace
+				}
+				images = append(images, located{image: f.Image, source: f.Source, object: f.Object, path: f.Path, origin: f.Origin})
 			}
-			return o.verify(c, images, without)
+			return o.verify(c, images, without, objects)
 		},
 	}
 	o.register(c)

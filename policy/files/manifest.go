@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/json"
 
 	"github.com/countersign-dev/countersign/pkg/image"
+	"github.com/countersign-dev/countersign/policy"
 )
 
 // Found is one image in a manifest.
@@ -18,6 +19,8 @@ type Found struct {
 	image.Occurrence
 	// Source is the file, Object the kind and name of the object.
 	Source, Object string
+	// Origin is where the image comes from.
+	Origin policy.Origin
 }
 
 // UnknownKindError says that an object has containers, and that nobody here knows
@@ -54,8 +57,9 @@ func Images(x *image.Extractor, objects []Object, allowUnknown bool) (found []Fo
 		if err != nil {
 			return nil, 0, fmt.Errorf("%s: %w", o.Source, err)
 		}
+		from := origin(x, o)
 		for _, occurrence := range occurrences {
-			found = append(found, Found{Occurrence: occurrence, Source: o.Source, Object: fmt.Sprintf("%s %q", o.Kind.Kind, nameOf(o))})
+			found = append(found, Found{Occurrence: occurrence, Source: o.Source, Object: fmt.Sprintf("%s %q", o.Kind.Kind, nameOf(o)), Origin: from})
 		}
 	}
 	return found, without, nil

@@ -26,6 +26,8 @@ type Resources struct {
 	// can.
 	Secrets    trust.Secrets
 	ConfigMaps trust.ConfigMaps
+	// Namespaces are those whose labels policies can ask about.
+	Namespaces Namespaces
 	// Problems are what the API would reject, with the place where it stands.
 	Problems []ProblemError
 	// Warnings are what is legal but dangerous, with the place where it stands.
@@ -51,7 +53,7 @@ func (p ProblemError) Unwrap() error { return p.Err }
 // into ours. An unknown field is a mistake, and so is an object of any other kind: what
 // is given must not be passed over in silence.
 func Load(objects []Object, options conversion.Options) Resources {
-	r := Resources{Secrets: trust.Secrets{}, ConfigMaps: trust.ConfigMaps{}}
+	r := Resources{Secrets: trust.Secrets{}, ConfigMaps: trust.ConfigMaps{}, Namespaces: Namespaces{}}
 	sources, namespace := map[string]string{}, options.Namespace
 	for _, o := range objects {
 		switch {
@@ -82,6 +84,10 @@ func Load(objects []Object, options conversion.Options) Resources {
 			r.addSecret(sources, o, namespace)
 		case corev1.SchemeGroupVersion.WithKind("ConfigMap"):
 			r.addConfigMap(sources, o, namespace)
+		case corev1.SchemeGroupVersion.WithKind("Namespace"):
+			if err := r.Namespaces.Add([]Object{o}); err != nil {
+				r.problem(o, nameOf(o), err)
+			}
 		default:
 			r.problem(o, "", fmt.Errorf("an object of kind %s in %s is neither a policy nor what one refers to", o.Kind.Kind, o.Kind.GroupVersion()))
 		}

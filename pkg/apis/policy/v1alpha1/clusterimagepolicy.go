@@ -76,6 +76,24 @@ type ClusterImagePolicySpec struct {
 	// +kubebuilder:validation:MaxItems=128
 	ExcludeImages []ImagePattern `json:"excludeImages,omitempty"`
 
+	// namespaceSelector selects the namespaces in which the policy covers images, by
+	// their labels. kubernetes.io/metadata.name, the namespace's name, is the one
+	// label that nobody can change; others can be changed by whoever may update the
+	// namespace, who then takes it out of the policy. Where the labels cannot be
+	// read, the policy covers the image. It defaults to every namespace that
+	// countersign serves.
+	// +optional
+	NamespaceSelector *LabelSelector `json:"namespaceSelector,omitempty"`
+
+	// match selects the objects whose images the policy covers; any entry is enough.
+	// Only Pods run, so a policy that leaves them out can be got around by whoever
+	// creates a Pod. It defaults to every kind that countersign serves.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	Match []ResourceMatch `json:"match,omitempty"`
+
 	// authorities are those who may vouch for an image. They are alternatives:
 	// threshold of them must accept it.
 	// +required

@@ -49,6 +49,8 @@ func ClusterImagePolicy(policy *v1alpha1.ClusterImagePolicy) field.ErrorList {
 	}
 	errs = append(errs, patterns(path.Child("images"), spec.Images)...)
 	errs = append(errs, patterns(path.Child("excludeImages"), spec.ExcludeImages)...)
+	errs = append(errs, labelSelector(path.Child("namespaceSelector"), spec.NamespaceSelector)...)
+	errs = append(errs, matches(path.Child("match"), spec.Match)...)
 	errs = append(errs, authorities(path.Child("authorities"), spec.Authorities)...)
 	if n := len(spec.Authorities); n > 0 && (spec.Threshold < 1 || int(spec.Threshold) > n) {
 		errs = append(errs, field.Invalid(path.Child("threshold"), spec.Threshold,

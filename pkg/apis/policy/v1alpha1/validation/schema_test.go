@@ -68,6 +68,27 @@ func TestBoundsAreThoseOfTheSchema(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("bounds (-here +schema):\n%s", diff)
 	}
+	selector, match := policy.Properties["namespaceSelector"].Properties, policy.Properties["match"]
+	requirement := selector["matchExpressions"].Items.Schema.Properties
+	got = map[string]int64{
+		"match":            *match.MaxItems,
+		"resource":         *match.Items.Schema.Properties["resource"].MaxLength,
+		"matchLabels":      *selector["matchLabels"].MaxProperties,
+		"label":            *selector["matchLabels"].AdditionalProperties.Schema.MaxLength,
+		"matchExpressions": *selector["matchExpressions"].MaxItems,
+		"key":              *requirement["key"].MaxLength,
+		"values":           *requirement["values"].MaxItems,
+	}
+	want = map[string]int64{
+		"match": maxMatch, "resource": maxLabelValue, "matchLabels": maxLabels, "label": maxLabelValue, "matchExpressions": maxLabels,
+		"key": maxLabelKey, "values": maxLabelValues,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("bounds (-here +schema):\n%s", diff)
+	}
+	if got := match.Items.Schema.Properties["resource"].Pattern; got != resourcePattern.String() {
+		t.Errorf("pattern of resource: here %s, schema %s", resourcePattern, got)
+	}
 	keyless, attestation, source := authority["keyless"], authority["attestations"], authority["source"]
 	identities := keyless.Properties["identities"]
 	identity := identities.Items.Schema.Properties

@@ -35,6 +35,7 @@ func PolicyWarnings(policy *v1alpha1.ClusterImagePolicy, known Known) []string {
 			warn(path, "%q names a tag: whoever writes a digest instead of a tag is not covered", pattern.Glob)
 		}
 	}
+	warnings = append(warnings, selectionWarnings(spec.NamespaceSelector, spec.Match)...)
 	for i := range spec.Authorities {
 		a, path := &spec.Authorities[i], fmt.Sprintf("spec.authorities[%d]", i)
 		if a.Static != nil && a.Static.Action == v1alpha1.StaticPass && coversEverything(spec.Images) {
