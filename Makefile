@@ -12,7 +12,7 @@ BIN := .cache/bin
 STACK := $(BIN)/stack
 APIS := ./pkg/apis/policy/...
 CRDS := config/crd/bases
-SIGSTORE_APIS := ./pkg/apis/sigstore/...
+SIGSTORE_APIS := paths=./pkg/apis/sigstore/v1alpha1 paths=./pkg/apis/sigstore/v1beta1
 SIGSTORE_CRDS := config/policy.sigstore.dev
 BOILERPLATE := pkg/apis/boilerplate.go.txt
 
@@ -82,7 +82,7 @@ generate: ## generate Go code from the API types
 manifests: ## generate the CRDs from the API types
 	@tools/build.sh controller-gen
 	$(BIN)/controller-gen crd paths=$(APIS) output:crd:dir=$(CRDS)
-	$(BIN)/controller-gen crd paths=$(SIGSTORE_APIS) output:crd:dir=$(SIGSTORE_CRDS)
+	$(BIN)/controller-gen crd $(SIGSTORE_APIS) output:crd:dir=$(SIGSTORE_CRDS)
 
 .PHONY: lint
 lint: ## check style, imports, generated files, go.mod and scripts

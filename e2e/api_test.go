@@ -42,7 +42,7 @@ var installAPI = sync.OnceValue(func() error {
 			return err
 		}
 	}
-	for _, resource := range []string{"clusterimagepolicies", "transparencylogs", "trustroots"} {
+	for _, resource := range []string{"clusterimagepolicies", "imagepolicies", "imagepolicyexceptions", "transparencylogs", "trustroots"} {
 		result, err := shared.Kubectl(context.Background(), "", "wait", "--for=condition=Established", "--timeout=30s",
 			"crd/"+resource+".policy.countersign.dev")
 		if err == nil {

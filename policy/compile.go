@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/sigstore/sigstore-go/pkg/root"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
 	"github.com/countersign-dev/countersign/pkg/image"
@@ -98,24 +99,29 @@ func (p *Policy) Problems() []Problem { return p.problems }
 // authorities remain alternatives to it; a pattern with a problem makes the
 // policy cover every image, or exclude none.
 func Compile(ctx context.Context, obj *v1alpha1.ClusterImagePolicy, t Trust) *Policy {
-	p := &Policy{
-		id:         ClusterPolicy(obj.Name),
-		generation: obj.Generation,
-		mode:       modeOf(obj.Spec.Mode),
-		threshold:  max(1, int(obj.Spec.Threshold)),
+	return compile(ctx, ClusterPolicy(obj.Name), obj.Generation, obj.UID, &obj.Spec, t)
+}
 
-		requireDigest: obj.Spec.RequireDigest != nil && *obj.Spec.RequireDigest,
-		eachPlatform:  obj.Spec.Platforms != "" && obj.Spec.Platforms != v1alpha1.PlatformsIndex,
-		onUnavailable: obj.Spec.OnUnavailable,
-		uid:           obj.UID,
+func compile(ctx context.Context, id ID, generation int64, uid types.UID, spec *v1alpha1.ClusterImagePolicySpec, t Trust) *Policy {
+	p := &Policy{
+		id:         id,
+		generation: generation,
+		mode:       modeOf(spec.Mode),
+		threshold:  max(1, int(spec.Threshold)),
+
+		requireDigest: spec.RequireDigest != nil && *spec.RequireDigest,
+		eachPlatform:  spec.Platforms != "" && spec.Platforms != v1alpha1.PlatformsIndex,
+		onUnavailable: spec.OnUnavailable,
+		exceptions:    spec.Exceptions == v1alpha1.ExceptionsAllow,
+		uid:           uid,
 	}
 	if p.onUnavailable == v1alpha1.OnUnavailableAllowPreviouslyVerified {
 		p.memory = newMemory()
 	}
-	p.compilePatterns(&obj.Spec)
-	p.compileSelection(obj.Spec.NamespaceSelector, obj.Spec.Match)
-	for i := range obj.Spec.Authorities {
-		p.authorities = append(p.authorities, p.compileAuthority(ctx, &obj.Spec.Authorities[i], fmt.Sprintf("spec.authorities[%d]", i), t))
+	p.compilePatterns(spec)
+	p.compileSelection(spec.NamespaceSelector, spec.Match)
+	for i := range spec.Authorities {
+		p.authorities = append(p.authorities, p.compileAuthority(ctx, &spec.Authorities[i], fmt.Sprintf("spec.authorities[%d]", i), t))
 	}
 	if p.threshold > 1 {
 		p.refuseRepeatedKeys()

@@ -47,7 +47,12 @@ type PolicyResult struct {
 	// Verdict is the policy's own: never nil.
 	Verdict verify.Verdict
 
-	leniency *Leniency
+	// Exception is what sets aside that the policy does not accept the image; nil where
+	// nothing does, or it does accept it.
+	Exception *ExceptionUse
+
+	leniency   *Leniency
+	exceptions bool
 }
 
 // AuthorityResult is what was found under one authority.
@@ -60,11 +65,11 @@ type AuthorityResult struct {
 func (d Decision) Covered() bool { return len(d.Policies) > 0 }
 
 // Failing returns the results of the policies with that mode that do not accept
-// the image: Rejected or Unavailable.
+// the image, Rejected or Unavailable, and that no exception sets aside.
 func (d Decision) Failing(mode v1alpha1.Mode) []PolicyResult {
 	var failing []PolicyResult
 	for _, r := range d.Policies {
-		if r.Mode == mode && !accepted(r.Verdict) {
+		if r.Mode == mode && !accepted(r.Verdict) && r.Exception == nil {
 			failing = append(failing, r)
 		}
 	}
@@ -139,6 +144,7 @@ func (r PolicyResult) MarshalJSON() ([]byte, error) {
 		Threshold  int           `json:"threshold"`
 		VerdictReport
 		Leniency    *Leniency         `json:"leniency,omitempty"`
+		Exception   *ExceptionUse     `json:"exception,omitempty"`
 		Authorities []AuthorityResult `json:"authorities,omitempty"`
-	}{r.Policy, r.Generation, r.Mode, r.Threshold, ReportOf(r.Verdict), r.Leniency(), r.Authorities})
+	}{r.Policy, r.Generation, r.Mode, r.Threshold, ReportOf(r.Verdict), r.Leniency(), r.Exception, r.Authorities})
 }

@@ -134,6 +134,9 @@ func (d Decision) Explain(r PolicyResult) string {
 	}
 	_, reason, _ := Outcome(r.Verdict)
 	fmt.Fprintf(&b, "\n  → %s", Advice(reason))
+	if r.exceptable() {
+		b.WriteString("; or ask for an ImagePolicyException")
+	}
 	return b.String()
 }
 

@@ -68,6 +68,8 @@ func (d Decision) RequireDigest() Decision {
 	for _, r := range d.Policies {
 		if refusal := find(d.conditional, r.Policy); refusal != nil && accepted(r.Verdict) {
 			r = *refusal
+		} else if r.Exception != nil && r.Exception.byDigest {
+			r.Exception = nil // what runs need not have that digest
 		} else if r.acceptedByDigest() {
 			r.Authorities = nil
 			r.Verdict = verify.Rejected{

@@ -43,6 +43,11 @@ type Options struct {
 	// Lenient is told of each acceptance that rests on a Leniency. It defaults to
 	// nobody, must not block, and is called by many at a time.
 	Lenient func(PolicyResult)
+	// Exceptions are the exceptions that exist. It defaults to none.
+	Exceptions *Exceptions
+	// Excepted is told of each refusal that an exception sets aside, and of the image.
+	// It defaults to nobody, must not block, and is called by many at a time.
+	Excepted func(image string, r PolicyResult)
 	// Log takes what went wrong inside. It defaults to nowhere.
 	Log logr.Logger
 	// Concurrency bounds the images of one object that are evaluated at the
@@ -61,6 +66,8 @@ type Evaluator struct {
 	namespaces  Namespaces
 	metrics     *Metrics
 	lenient     func(PolicyResult)
+	exceptions  *Exceptions
+	excepted    func(string, PolicyResult)
 	log         logr.Logger
 	concurrency int
 
@@ -77,10 +84,16 @@ func NewEvaluator(o Options) *Evaluator {
 	if o.Lenient == nil {
 		o.Lenient = func(PolicyResult) {}
 	}
+	if o.Excepted == nil {
+		o.Excepted = func(string, PolicyResult) {}
+	}
 	if o.Concurrency <= 0 {
 		o.Concurrency = defaultConcurrency
 	}
-	return &Evaluator{policies: o.Policies, registry: o.Registry, tenants: o.Tenants, namespaces: o.Namespaces, metrics: o.Metrics, lenient: o.Lenient, log: o.Log, concurrency: o.Concurrency, parse: image.Parse}
+	return &Evaluator{
+		policies: o.Policies, registry: o.Registry, tenants: o.Tenants, namespaces: o.Namespaces, metrics: o.Metrics, lenient: o.Lenient,
+		exceptions: o.Exceptions, excepted: o.Excepted, log: o.Log, concurrency: o.Concurrency, parse: image.Parse,
+	}
 }
 
 // Evaluate decides about one image reference, as an object writes it, that comes from
@@ -104,6 +117,9 @@ func (e *Evaluator) evaluate(ctx context.Context, from view, written string) (de
 			if r.Leniency() != nil {
 				e.lenient(r)
 			}
+			if r.Exception != nil {
+				e.excepted(written, r)
+			}
 		}
 	}()
 	ref, err := e.parse(written)
@@ -113,13 +129,13 @@ func (e *Evaluator) evaluate(ctx context.Context, from view, written string) (de
 			Detail: "the image reference is not valid: " + printable(err.Error(), maxDetail),
 		})
 	}
-	covering := policies.covering(ref, from)
+	covering := policies.covering(ref, from).with(e.exceptions.active(from.Namespace), ref)
 	undecided := judgement{
 		decision: Decision{Image: written, Digest: ref.Digest(), Pinned: ref.Digest() != "", conditional: conditional(ref, covering.policies)},
-		open:     inOrder(covering.policies, ref),
+		open:     inOrder(covering.policies, ref), wantDigest: covering.wantDigest,
 	}
 	if len(covering.policies) == 0 || ctx.Err() != nil {
-		return covering.mark(undecided.closed(late()))
+		return covering.finish(undecided.closed(late()), ref)
 	}
 	access := e.open(ctx, from.Origin, ref, covering.policies)
 	asked := question{policies, covering.key, written, access.tenant, access.scope}
@@ -130,7 +146,7 @@ func (e *Evaluator) evaluate(ctx context.Context, from view, written string) (de
 	if err != nil && reached.decision.Image == "" {
 		reached = undecided // it ended before the evaluation began
 	}
-	return covering.mark(reached.closed(late()))
+	return covering.finish(reached.closed(late()), ref)
 }
 
 // EvaluateAll decides about the images of one object, which is their origin: each
@@ -191,7 +207,7 @@ func (e *Evaluator) judge(ctx context.Context, via access, ref image.Reference, 
 	s := via.subject(ref, ref, ref.Digest(), nil)
 	for len(reached.open) > 0 && ctx.Err() == nil {
 		p := reached.open[0]
-		if !s.resolved && p.needsDigest(ref) {
+		if !s.resolved && (reached.wantDigest || p.needsDigest(ref)) {
 			s = via.resolve(ctx, ref)
 			reached.decision.Digest = s.evidence.digest
 		}

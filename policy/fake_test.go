@@ -142,7 +142,7 @@ func parseGlob(t *testing.T, s string) image.Glob {
 	return g
 }
 
-func parseReference(t *testing.T, s string) image.Reference {
+func parseReference(t testing.TB, s string) image.Reference {
 	t.Helper()
 	ref, err := image.Parse(s)
 	if err != nil {

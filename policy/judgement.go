@@ -18,6 +18,8 @@ import (
 type judgement struct {
 	decision Decision
 	open     []*Policy
+	// wantDigest says that exceptions turn on the digest, whether policies do or not.
+	wantDigest bool
 }
 
 // inOrder returns the policies in the order in which they are judged. Those that

@@ -17,6 +17,7 @@ type Metrics struct {
 	panics    prometheus.Counter
 	insecure  *prometheus.CounterVec
 	lenient   *prometheus.CounterVec
+	excepted  *prometheus.CounterVec
 }
 
 // NewMetrics registers the metrics with r, or nowhere when r is nil.
@@ -44,7 +45,20 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "countersign_lenient_acceptances_total",
 			Help: "Images that a policy accepted without verifying them in full, by the rule in its onUnavailable and the cause.",
 		}, []string{"policy", "rule", "cause"}),
+		excepted: factory.NewCounterVec(prometheus.CounterOpts{
+			Name: "countersign_exception_uses_total",
+			Help: "Refusals of a policy that an ImagePolicyException set aside, by policy and by the exception's namespace.",
+		}, []string{"policy", "namespace"}),
 	}
+}
+
+// measured is how metrics name a policy. Those of a namespace are one: their names are the
+// owner's to choose, as many as he likes, and every value of a label is kept for ever.
+func measured(policy ID) string {
+	if policy.Namespace != "" {
+		return policy.Namespace + "/*"
+	}
+	return policy.Short()
 }
 
 func (m *Metrics) observe(d time.Duration) { m.durations.Observe(d.Seconds()) }
@@ -52,9 +66,12 @@ func (m *Metrics) observe(d time.Duration) { m.durations.Observe(d.Seconds()) }
 func (m *Metrics) count(d Decision) {
 	for _, r := range d.Policies {
 		outcome, reason, _ := Outcome(r.Verdict)
-		m.verdicts.WithLabelValues(r.Policy.Short(), string(r.Mode), outcome, string(reason)).Inc()
+		m.verdicts.WithLabelValues(measured(r.Policy), string(r.Mode), outcome, string(reason)).Inc()
 		if r.Unlogged() {
-			m.insecure.WithLabelValues(r.Policy.Short(), "insecureIgnoreTlog").Inc()
+			m.insecure.WithLabelValues(measured(r.Policy), "insecureIgnoreTlog").Inc()
+		}
+		if r.Exception != nil {
+			m.excepted.WithLabelValues(measured(r.Policy), r.Exception.Namespace).Inc()
 		}
 		if lenient := r.Leniency(); lenient != nil {
 			m.lenient.WithLabelValues(r.Policy.Short(), string(lenient.Rule), string(lenient.Cause)).Inc()

@@ -15,14 +15,9 @@ import (
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
 )
 
-// ofNamespace is the ID of a policy that a namespace has for itself.
-func ofNamespace(namespace, name string) ID {
-	return ID{Kind: schema.GroupKind{Group: v1alpha1.GroupName, Kind: "ImagePolicy"}, Namespace: namespace, Name: name}
-}
-
 func TestPoliciesAreToldApartByKindNamespaceAndName(t *testing.T) {
 	foreign := ClusterPolicy(v1alpha1.SigstoreName("payments"))
-	ids := []ID{ClusterPolicy("payments"), foreign, ofNamespace("shop", "payments"), ofNamespace("payments", "shop"), ofNamespace("policy", "payments")}
+	ids := []ID{ClusterPolicy("payments"), foreign, OwnPolicy("shop", "payments"), OwnPolicy("payments", "shop"), OwnPolicy("policy", "payments")}
 	var s Set
 	short, long := map[string]bool{}, map[string]bool{}
 	for _, id := range ids {
@@ -42,7 +37,7 @@ func TestPoliciesAreToldApartByKindNamespaceAndName(t *testing.T) {
 		}
 	}
 	s.Delete(foreign)
-	s.Delete(ofNamespace("elsewhere", "payments"))
+	s.Delete(OwnPolicy("elsewhere", "payments"))
 	if s.Len() != len(ids)-1 {
 		t.Errorf("%d policies are left, want all but the one that was deleted", s.Len())
 	}
@@ -50,7 +45,7 @@ func TestPoliciesAreToldApartByKindNamespaceAndName(t *testing.T) {
 
 func TestThePolicyOfANamespaceIsThatOfNoOther(t *testing.T) {
 	own := covering(t, "own", enforce, []string{"**"}, "k")
-	own.id = ofNamespace("shop", "own")
+	own.id = OwnPolicy("shop", "own")
 	e := NewEvaluator(Options{Policies: NewSet(own, covering(t, "cluster", enforce, []string{"**"}, "k")), Registry: &scripted{digest: digestOf("1"), fresh: signed("k")}})
 	for namespace, want := range map[string]string{
 		"shop":      "cluster=Verified shop/own=Verified",
@@ -75,7 +70,7 @@ func TestThePolicyOfANamespaceIsThatOfNoOther(t *testing.T) {
 func TestOriginsShareAnEvaluationOnlyUnderTheSamePolicies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		strict := covering(t, "strict", enforce, []string{"**"}, "nobody")
-		strict.id = ofNamespace("strict", "strict")
+		strict.id = OwnPolicy("strict", "strict")
 		source := &scripted{digest: digestOf("1"), fresh: signed("k"), hold: make(chan struct{})}
 		e := NewEvaluator(Options{Policies: NewSet(covering(t, "cluster", enforce, []string{"**"}, "k"), strict), Registry: source})
 		var mu sync.Mutex

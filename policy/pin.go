@@ -32,8 +32,8 @@ func (e *Evaluator) Pin(ctx context.Context, origin Origin, written string) (ref
 		return "", err
 	}
 	policies := e.policies.load()
-	covering := policies.covering(ref, e.view(ctx, origin))
-	if !slices.ContainsFunc(covering.policies, func(p *Policy) bool { return p.needsDigest(ref) }) {
+	covering := policies.covering(ref, e.view(ctx, origin)).with(e.exceptions.active(origin.Namespace), ref)
+	if !covering.wantDigest && !slices.ContainsFunc(covering.policies, func(p *Policy) bool { return p.needsDigest(ref) }) {
 		return written, nil
 	}
 	access := e.open(ctx, origin, ref, covering.policies)

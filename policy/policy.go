@@ -35,6 +35,8 @@ type Policy struct {
 	requireDigest bool
 	// eachPlatform is set when the manifests of an index are judged, and not it.
 	eachPlatform bool
+	// exceptions says whether exceptions can set its refusals aside.
+	exceptions bool
 	// onUnavailable is what it says of what does not answer.
 	onUnavailable v1alpha1.OnUnavailable
 	// uid is that of the object.
@@ -136,7 +138,7 @@ func (p *Policy) tally(verdictOf func(int, *authority) verify.Verdict) PolicyRes
 
 // result is the policy's part of a decision with one verdict for all of it.
 func (p *Policy) result(verdict verify.Verdict) PolicyResult {
-	return PolicyResult{Policy: p.id, Generation: p.generation, Mode: p.mode, Threshold: p.threshold, Verdict: verdict}
+	return PolicyResult{Policy: p.id, Generation: p.generation, Mode: p.mode, Threshold: p.threshold, Verdict: verdict, exceptions: p.exceptions}
 }
 
 func (p *Policy) hasKey() bool {

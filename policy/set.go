@@ -72,6 +72,11 @@ func (s *Set) Delete(id ID) {
 // Len is the number of policies in force.
 func (s *Set) Len() int { return len(s.load().policies) }
 
+// HasOwn reports whether any namespace has a policy of its own.
+func (s *Set) HasOwn() bool {
+	return slices.ContainsFunc(s.load().policies, func(p *Policy) bool { return p.id.Namespace != "" })
+}
+
 // Covering returns the policies that cover an image that comes from origin, or could
 // once its tag has been resolved: those of the cluster before those of the namespace,
 // in the order of their names.
@@ -91,13 +96,29 @@ type coverage struct {
 	policies []*Policy
 	// unsure are those of which nobody can tell whether they reach the origin.
 	unsure []ID
-	// key is different for every list of policies.
+	// exceptions are those that count, where one of the policies allows any.
+	exceptions []*Exception
+	wantDigest bool
+	// key is different for every list of policies, and for what is asked of them.
 	key string
+}
+
+// with returns the coverage with the exceptions that count at the moment.
+func (c coverage) with(exceptions []*Exception, ref image.Reference) coverage {
+	if len(exceptions) == 0 || !slices.ContainsFunc(c.policies, func(p *Policy) bool { return p.exceptions }) {
+		return c
+	}
+	c.exceptions = exceptions
+	if c.wantDigest = wantDigest(exceptions, ref); c.wantDigest {
+		c.key += " digest"
+	}
+	return c
 }
 
 func (s *snapshot) covering(ref image.Reference, from view) coverage {
 	var c coverage
 	var key []byte
+	own := 0
 	for _, i := range s.index().candidates(from.Namespace, ref.Repository()) {
 		p := s.policies[i]
 		if !p.mayCover(ref) {
@@ -110,22 +131,25 @@ func (s *snapshot) covering(ref image.Reference, from view) coverage {
 		if reached == perhaps {
 			c.unsure = append(c.unsure, p.id)
 		}
-		c.policies = append(c.policies, p)
 		key = strconv.AppendInt(append(key, ' '), int64(i), 36)
+		if p.id.Namespace != "" {
+			if own++; own > maxOwnPolicies {
+				c.policies = append(c.policies, p.tooMany())
+				break // those of the cluster come first
+			}
+		}
+		c.policies = append(c.policies, p)
 	}
 	c.key = string(key)
 	return c
 }
 
-// mark notes in a decision which of its results are those of policies of which nobody can
-// tell whether they reach the image. Callers share a decision, and may come from
-// elsewhere.
-func (c coverage) mark(d Decision) Decision {
-	if len(c.unsure) == 0 {
-		return d
-	}
+// finish notes in a decision what depends on where its image comes from: of which policies
+// nobody can tell whether they reach it, and which exceptions there are. Callers share
+// what was found, and may come from elsewhere.
+func (c coverage) finish(d Decision, ref image.Reference) Decision {
 	d.unsure = c.unsure
-	return d
+	return except(d, ref, c.exceptions)
 }
 
 func (s *snapshot) with(p *Policy) *snapshot {

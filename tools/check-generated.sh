@@ -13,7 +13,7 @@ trap 'rm -rf "$fresh"' EXIT
 .cache/bin/controller-gen \
   object:headerFile=pkg/apis/boilerplate.go.txt crd paths=./pkg/apis/policy/... \
   output:object:dir="$fresh/object" output:crd:dir="$fresh/crd"
-.cache/bin/controller-gen crd paths=./pkg/apis/sigstore/... output:crd:dir="$fresh/sigstore"
+.cache/bin/controller-gen crd paths=./pkg/apis/sigstore/v1alpha1 paths=./pkg/apis/sigstore/v1beta1 output:crd:dir="$fresh/sigstore"
 
 stale=0
 diff -u pkg/apis/policy/v1alpha1/zz_generated.deepcopy.go "$fresh/object/zz_generated.deepcopy.go" || stale=1

@@ -66,7 +66,19 @@ type auditedPolicy struct {
 	Leniency   string     `json:"leniency,omitempty"`
 	VerifiedAt *time.Time `json:"verifiedAt,omitempty"`
 
+	// Exception is the ImagePolicyException for which it is admitted all the same.
+	Exception *auditedException `json:"exception,omitempty"`
+
 	Logs []auditedLog `json:"logs,omitempty"`
+}
+
+type auditedException struct {
+	// Exception is namespace/name.
+	Exception  string    `json:"exception"`
+	Reason     string    `json:"reason"`
+	ApprovedBy string    `json:"approvedBy,omitempty"`
+	Reference  string    `json:"reference,omitempty"`
+	Expires    time.Time `json:"expires"`
 }
 
 // auditedLog is what is needed to find the entry again, and to hold the log to
@@ -100,6 +112,11 @@ func auditPolicy(r policy.PolicyResult) auditedPolicy {
 		Outcome: outcome,
 		Reason:  reason,
 		Detail:  clip(detail),
+	}
+	if x := r.Exception; x != nil {
+		audited.Exception = &auditedException{
+			Exception: x.Namespace + "/" + x.Name, Reason: clip(x.Reason), ApprovedBy: clip(x.ApprovedBy), Reference: clip(x.Reference), Expires: x.Expires,
+		}
 	}
 	if good, ok := r.Verdict.(verify.Verified); ok {
 		audited.Format, audited.Signer = good.Evidence.Format, good.Evidence.Signer

@@ -5,6 +5,7 @@ package webhook
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -33,6 +34,8 @@ type Policies struct {
 	Live client.Reader
 	// Sigstore says how objects of policy.sigstore.dev are read.
 	Sigstore conversion.Options
+	// MaxExceptionAge is how long an ImagePolicyException may last.
+	MaxExceptionAge time.Duration
 	// Metrics and Log are required.
 	Metrics *Metrics
 	Log     logr.Logger
@@ -75,6 +78,20 @@ func (h *Policies) review(ctx context.Context, req admission.Request) (field.Err
 		policy.SetDefaults()
 		known := validation.Known{Logs: h.logs(ctx), Roots: h.roots(ctx)}
 		return append(unknown, validation.ClusterImagePolicy(policy)...), validation.PolicyWarnings(policy, known), nil
+	case v1alpha1.ImagePolicyKind:
+		policy, unknown, err := decode[v1alpha1.ImagePolicy](req)
+		if err != nil || policy == nil {
+			return nil, nil, err
+		}
+		policy.SetDefaults()
+		known := validation.Known{Logs: h.logs(ctx), Roots: h.roots(ctx)}
+		return append(unknown, validation.ImagePolicy(policy)...), validation.ImagePolicyWarnings(policy, known), nil
+	case v1alpha1.ImagePolicyExceptionKind:
+		exception, unknown, err := decode[v1alpha1.ImagePolicyException](req)
+		if err != nil || exception == nil {
+			return nil, nil, err
+		}
+		return append(unknown, validation.ImagePolicyException(exception, time.Now(), h.MaxExceptionAge)...), validation.ExceptionWarnings(exception), nil
 	case v1alpha1.TransparencyLogKind:
 		log, unknown, err := decode[v1alpha1.TransparencyLog](req)
 		if err != nil || log == nil {

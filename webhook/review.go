@@ -112,7 +112,7 @@ func (r *review) warnings(distinct []policy.Decision) []string {
 		}
 		// What is accepted without full verification is to be seen by who runs it.
 		for _, mode := range []v1alpha1.Mode{v1alpha1.ModeEnforce, v1alpha1.ModeWarn} {
-			for _, text := range d.Leniencies(mode) {
+			for _, text := range append(d.Exceptions(mode), d.Leniencies(mode)...) {
 				texts = append(texts, strings.Split(text, "\n")...)
 			}
 		}

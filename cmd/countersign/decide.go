@@ -72,9 +72,12 @@ func (o *decideOptions) verify(c *cobra.Command, images []located, without int, 
 	}
 	ctx, cancel := context.WithTimeout(c.Context(), o.timeout)
 	defer cancel()
-	evaluator, err := o.evaluator(ctx, manifests, c.InOrStdin(), c.ErrOrStderr())
+	evaluator, hasOwn, err := o.evaluator(ctx, manifests, c.InOrStdin(), c.ErrOrStderr())
 	if err != nil {
 		return err
+	}
+	if placeless := slices.ContainsFunc(images, func(i located) bool { return i.origin.Namespace == "" }); placeless && hasOwn {
+		return errors.New("--as-namespace: which ImagePolicies cover an image depends on its namespace, and nobody says which that is")
 	}
 	report := newReport(ctx, evaluator, images, without, noMatch)
 	if err := show(c.OutOrStdout(), report); err != nil {
@@ -87,8 +90,8 @@ func (o *decideOptions) verify(c *cobra.Command, images []located, without int, 
 }
 
 // evaluator returns the evaluator of admission, under policies from files or from
-// a cluster.
-func (o *decideOptions) evaluator(ctx context.Context, manifests []files.Object, stdin io.Reader, stderr io.Writer) (*policy.Evaluator, error) {
+// a cluster, and whether there are policies of namespaces.
+func (o *decideOptions) evaluator(ctx context.Context, manifests []files.Object, stdin io.Reader, stderr io.Writer) (*policy.Evaluator, bool, error) {
 	var set *policy.Set
 	var namespaces policy.Namespaces
 	var err error
@@ -98,10 +101,10 @@ func (o *decideOptions) evaluator(ctx context.Context, manifests []files.Object,
 		set, namespaces, err = o.fromFiles(ctx, manifests, stdin, stderr)
 	}
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if set.Len() == 0 {
-		return nil, errors.New("there is no ClusterImagePolicy to decide by")
+		return nil, false, errors.New("there is no ClusterImagePolicy or ImagePolicy to decide by")
 	}
 	var trace func(registry.Exchange)
 	if o.verbose {
@@ -109,9 +112,9 @@ func (o *decideOptions) evaluator(ctx context.Context, manifests []files.Object,
 	}
 	client, _, err := o.registries.open(logr.Discard(), trace)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return policy.NewEvaluator(policy.Options{Policies: set, Registry: client, Namespaces: namespaces}), nil
+	return policy.NewEvaluator(policy.Options{Policies: set, Registry: client, Namespaces: namespaces}), set.HasOwn(), nil
 }
 
 func (o *decideOptions) fromFiles(ctx context.Context, manifests []files.Object, stdin io.Reader, stderr io.Writer) (*policy.Set, policy.Namespaces, error) {
@@ -137,10 +140,13 @@ func (o *decideOptions) fromFiles(ctx context.Context, manifests []files.Object,
 	if err := loaded.Namespaces.Add(manifests); err != nil {
 		return nil, nil, err
 	}
+	if n := len(loaded.Exceptions); n > 0 {
+		fmt.Fprintf(stderr, "warning: %d ImagePolicyExceptions are left out: they say nothing of an image\n", n)
+	}
 	roots := trust.RootsFromObjects(ctx, loaded.Roots, loaded.ConfigMaps)
 	logs := trust.LogsFromObjects(ctx, withOwned(loaded, roots, stderr), loaded.Secrets)
 	all := ours(loaded.Policies)
-	return compileAll(ctx, all, policy.Trust{Logs: logs, Roots: roots, Secrets: loaded.Secrets, KMS: keysOf(ctx, all)}, stderr), loaded.Namespaces, nil
+	return compileAll(ctx, all, loaded.Own, policy.Trust{Logs: logs, Roots: roots, Secrets: loaded.Secrets, KMS: keysOf(ctx, all)}, stderr), loaded.Namespaces, nil
 }
 
 // withOwned returns the logs in the files, and those that a cluster would make of
@@ -176,9 +182,10 @@ func (o *decideOptions) fromCluster(ctx context.Context, stderr io.Writer) (*pol
 		return nil, nil, exitError{code: exitUnavailable, err: err}
 	}
 	var policies v1alpha1.ClusterImagePolicyList
+	var own v1alpha1.ImagePolicyList
 	var logs v1alpha1.TransparencyLogList
 	var trustRoots v1alpha1.TrustRootList
-	for _, list := range []client.ObjectList{&policies, &logs, &trustRoots} {
+	for _, list := range []client.ObjectList{&policies, &own, &logs, &trustRoots} {
 		if err := cluster.List(ctx, list); err != nil {
 			return nil, nil, exitError{code: exitUnavailable, err: fmt.Errorf("reading policies and logs from the cluster: %w", err)}
 		}
@@ -198,7 +205,7 @@ func (o *decideOptions) fromCluster(ctx context.Context, stderr io.Writer) (*pol
 	secrets := trust.NewNamespaceSecrets(cluster, o.namespace)
 	index := trust.LogsFromObjects(ctx, logs.Items, secrets)
 	roots := trust.RootsFromObjects(ctx, trustRoots.Items, trust.NewNamespaceConfigMaps(cluster, o.namespace))
-	return compileAll(ctx, all, policy.Trust{Logs: index, Roots: roots, Secrets: secrets, KMS: keysOf(ctx, all)}, stderr), controller.NamespacesFrom(cluster), nil
+	return compileAll(ctx, all, own.Items, policy.Trust{Logs: index, Roots: roots, Secrets: secrets, KMS: keysOf(ctx, all)}, stderr), controller.NamespacesFrom(cluster), nil
 }
 
 // ours returns policies with nothing to refuse in them.
@@ -221,17 +228,24 @@ func keysOf(ctx context.Context, policies []conversion.Policy) *kms.Keys {
 	return keys
 }
 
-func compileAll(ctx context.Context, policies []conversion.Policy, t policy.Trust, stderr io.Writer) *policy.Set {
-	set := policy.NewSet()
-	for _, p := range policies {
-		compiled := policy.Compile(ctx, p.Object, t)
-		compiled.Refuse(p.Refused)
+func compileAll(ctx context.Context, cluster []conversion.Policy, own []v1alpha1.ImagePolicy, t policy.Trust, stderr io.Writer) *policy.Set {
+	var all []*policy.Policy
+	add := func(compiled *policy.Policy) {
 		for _, problem := range compiled.Problems() {
 			fmt.Fprintf(stderr, "warning: %v is not ready, and refuses what it covers: %s: %v\n", compiled.ID(), problem.Path, problem.Err)
 		}
-		if !p.CoversNothing {
-			set.Set(compiled)
+		all = append(all, compiled)
+	}
+	for _, p := range cluster {
+		compiled := policy.Compile(ctx, p.Object, t)
+		compiled.Refuse(p.Refused)
+		add(compiled)
+		if p.CoversNothing {
+			all = all[:len(all)-1]
 		}
 	}
-	return set
+	for i := range own {
+		add(policy.CompileOwn(ctx, &own[i], t))
+	}
+	return policy.NewSet(all...)
 }

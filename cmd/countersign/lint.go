@@ -18,7 +18,7 @@ func newLint() *cobra.Command {
 	lint := &cobra.Command{
 		Use:   "lint FILE|DIR|-...",
 		Short: "Find what the API would reject, and what is legal but dangerous",
-		Long: `Read ClusterImagePolicy and TransparencyLog objects, and the Secrets that they
+		Long: `Read ClusterImagePolicy, ImagePolicy, ImagePolicyException and TransparencyLog objects, and the Secrets that they
 name, and report every field that the API would reject (exit code 1), and what is
 legal but dangerous (a warning). That there is neither is an error of usage. Objects of
 policy.sigstore.dev are read, too, and what is different here is a warning.`,
@@ -42,10 +42,10 @@ policy.sigstore.dev are read, too, and what is different here is a warning.`,
 			if len(loaded.Problems) > 0 {
 				return exitError{code: exitRejected}
 			}
-			if len(loaded.Policies)+len(loaded.Logs) == 0 {
-				return errors.New("there is neither a ClusterImagePolicy nor a TransparencyLog to check")
+			if len(loaded.Policies)+len(loaded.Own)+len(loaded.Exceptions)+len(loaded.Logs) == 0 {
+				return errors.New("there is neither a policy nor a TransparencyLog to check")
 			}
-			fmt.Fprintf(c.OutOrStdout(), "%d policies and %d logs are valid\n", len(loaded.Policies), len(loaded.Logs))
+			fmt.Fprintf(c.OutOrStdout(), "%d policies and %d logs are valid\n", len(loaded.Policies)+len(loaded.Own), len(loaded.Logs))
 			return nil
 		},
 	}

@@ -47,6 +47,7 @@ type serveOptions struct {
 	noMatch    string
 	pinDigests bool
 	sigstore   sigstoreOptions
+	exceptions time.Duration
 	registries registryOptions
 	secrets    pullSecretOptions
 	extractors string
@@ -70,6 +71,7 @@ func (o *serveOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.noMatch, "no-match-policy", string(policy.NoMatchAllow), "what happens to an image that no policy covers: allow, warn or deny")
 	f.BoolVar(&o.pinDigests, "pin-digests", true, "pin the images of Pods to digests, and refuse Pods whose covered images are not")
 	o.sigstore.register(f)
+	f.DurationVar(&o.exceptions, "max-exception-age", v1alpha1.DefaultMaxExceptionAge, "how long an ImagePolicyException may last from its creation; one that lasts longer does nothing")
 	o.registries.register(f)
 	o.registries.registerIdentities(f)
 	o.secrets.register(f)

@@ -98,6 +98,7 @@ func (o *serveOptions) serve(ctx context.Context, log logr.Logger, d decisions) 
 	}
 	config := controller.NewTrust(m, o.namespace)
 	config.Policies, config.KMS, config.Sigstore = policy.NewSet(), d.keys, d.sigstore
+	config.MaxExceptionAge = o.exceptions
 	loaded, err := controller.Setup(m, config)
 	if err != nil {
 		return err
@@ -116,6 +117,7 @@ func (o *serveOptions) serve(ctx context.Context, log logr.Logger, d decisions) 
 	}
 	evaluation := policy.Options{
 		Policies: config.Policies, Registry: registries, Tenants: tenants{registries, secrets}, Namespaces: namespaces, Lenient: config.Outages.Note,
+		Exceptions: config.Exceptions, Excepted: config.ExceptionUses.Note,
 	}
 	o.addHandlers(m, log.WithName("webhook"), evaluation, d, loaded.Check)
 	rotation := webhook.Rotation{
@@ -170,7 +172,7 @@ func (o *serveOptions) addHandlers(m manager.Manager, log logr.Logger, options p
 	}
 	server.Register(webhook.PathPods, webhook.Handler(webhook.WhenReady(loaded, pods), inFlight))
 	server.Register(webhook.PathPolicies, webhook.Handler(&webhook.Policies{
-		Reader: m.GetClient(), Live: m.GetAPIReader(), Sigstore: d.sigstore, Metrics: measured, Log: log,
+		Reader: m.GetClient(), Live: m.GetAPIReader(), Sigstore: d.sigstore, MaxExceptionAge: o.exceptions, Metrics: measured, Log: log,
 	}, inFlight))
 }
 

@@ -47,15 +47,16 @@ func newReplica(t *testing.T, objects ...client.Object) *replica {
 		}
 	}
 	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
-		WithStatusSubresource(&v1alpha1.ClusterImagePolicy{}, &v1alpha1.TransparencyLog{}, &v1alpha1.TrustRoot{},
+		WithStatusSubresource(&v1alpha1.ClusterImagePolicy{}, &v1alpha1.ImagePolicy{}, &v1alpha1.ImagePolicyException{}, &v1alpha1.TransparencyLog{}, &v1alpha1.TrustRoot{},
 			objectOf(theirs("ClusterImagePolicy")), objectOf(theirs("TrustRoot"))).Build()
 	secrets := trust.NewNamespaceSecrets(c, namespace)
 	requests := newLogRequests()
 	config := Config{
-		requests: requests,
-		Policies: policy.NewSet(),
-		Secrets:  secrets,
-		Roots:    trust.NewRoots(trust.NewNamespaceConfigMaps(c, namespace)),
+		requests:   requests,
+		Policies:   policy.NewSet(),
+		Exceptions: &policy.Exceptions{}, MaxExceptionAge: v1alpha1.DefaultMaxExceptionAge,
+		Secrets: secrets,
+		Roots:   trust.NewRoots(trust.NewNamespaceConfigMaps(c, namespace)),
 		Logs: trust.NewLogs(func(log *v1alpha1.TransparencyLog) tlog.History {
 			return trust.NewStatusHistory(log, c, c, c.Status())
 		}, secrets, requests.of),

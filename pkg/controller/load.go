@@ -5,6 +5,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
@@ -28,7 +29,8 @@ import (
 //
 // It always loads everything: policies depend on logs and trust roots, and all on
 // Secrets and ConfigMaps, there are few of them, and changes are rare. So there is
-// one order, one result, and no way for a change of one to be missed by another.
+// one order, one result, and no way for a change of one to be missed by another. Only
+// an ImagePolicy, of which there may be many, is loaded alone when it changes.
 // Of status, only whether a log was caught lying is looked at, so that a log that
 // grows causes nothing.
 type loader struct {
@@ -61,6 +63,8 @@ func (l *loader) setup(m ctrl.Manager) error {
 	everyReplica := false
 	return ctrl.NewControllerManagedBy(m).Named("loader").
 		Watches(&v1alpha1.ClusterImagePolicy{}, enqueue, builder.WithPredicates(specChanged())).
+		Watches(&v1alpha1.ImagePolicy{}, enqueueOwn(), builder.WithPredicates(specChanged())).
+		Watches(&v1alpha1.ImagePolicyException{}, enqueueOwn(), builder.WithPredicates(specChanged())).
 		Watches(&v1alpha1.TransparencyLog{}, enqueue, builder.WithPredicates(predicate.Or(specChanged(), accusationChanged()))).
 		Watches(&v1alpha1.TrustRoot{}, enqueue, builder.WithPredicates(specChanged())).
 		Watches(&corev1.Secret{}, enqueue).
@@ -72,8 +76,11 @@ func (l *loader) setup(m ctrl.Manager) error {
 		Complete(l)
 }
 
-// Reconcile loads everything.
-func (l *loader) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
+// Reconcile loads everything, or what a namespace has by one name.
+func (l *loader) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	if request.Namespace != "" {
+		return reconcile.Result{}, errors.Join(l.loadOwn(ctx, request.NamespacedName), l.loadException(ctx, request.NamespacedName))
+	}
 	if err := l.loadLogs(ctx); err != nil {
 		return reconcile.Result{}, err
 	}
@@ -91,6 +98,9 @@ func (l *loader) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.
 	}
 	l.refreshed.send()
 	if err := l.loadPolicies(ctx, theirs.policies); err != nil {
+		return reconcile.Result{}, err
+	}
+	if err := l.loadExceptions(ctx); err != nil {
 		return reconcile.Result{}, err
 	}
 	l.loaded.send()
@@ -173,7 +183,11 @@ func (l *loader) loadPolicies(ctx context.Context, theirs []conversion.Policy) e
 			compiled = append(compiled, next)
 		}
 	}
-	l.config.Policies.Replace(compiled)
+	own, err := l.compileAllOwn(ctx)
+	if err != nil {
+		return err
+	}
+	l.config.Policies.Replace(append(compiled, own...))
 	l.ready.set(inForce)
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
+	"github.com/countersign-dev/countersign/policy"
 )
 
 // policyStatus writes into each policy whether it can be evaluated, and why not,
@@ -32,6 +33,7 @@ func (s *policyStatus) setup(m ctrl.Manager) error {
 	})
 	return ctrl.NewControllerManagedBy(m).Named("policy-status").
 		For(&v1alpha1.ClusterImagePolicy{}, builder.WithPredicates(specChanged())).
+		Watches(&v1alpha1.ImagePolicy{}, &handler.EnqueueRequestForObject{}, builder.WithPredicates(specChanged())).
 		Watches(&v1alpha1.TransparencyLog{}, allPolicies, builder.WithPredicates(accusationChanged())).
 		// Whatever a policy depends on goes through the loader first.
 		WatchesRawSource(s.loaded.source(s.all)).
@@ -45,15 +47,26 @@ func (s *policyStatus) all(ctx context.Context) []reconcile.Request {
 		ctrl.LoggerFrom(ctx).Error(err, "Listing ClusterImagePolicies")
 		return nil
 	}
+	var own v1alpha1.ImagePolicyList
+	if err := s.client.List(ctx, &own); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "Listing ImagePolicies")
+		return nil
+	}
 	var requests []reconcile.Request
 	for i := range policies.Items {
-		requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Name: policies.Items[i].Name}})
+		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&policies.Items[i])})
+	}
+	for i := range own.Items {
+		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&own.Items[i])})
 	}
 	return requests
 }
 
 // Reconcile writes the conditions of one policy, if they have changed.
 func (s *policyStatus) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	if request.Namespace != "" {
+		return s.reconcileOwn(ctx, request.NamespacedName)
+	}
 	var obj v1alpha1.ClusterImagePolicy
 	if err := s.client.Get(ctx, request.NamespacedName, &obj); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)
@@ -64,17 +77,38 @@ func (s *policyStatus) Reconcile(ctx context.Context, request reconcile.Request)
 		// a signal when it is.
 		return reconcile.Result{}, nil
 	}
-	lying, err := s.lying(ctx, &obj.Spec)
+	return s.write(ctx, obj.DeepCopy(), &obj, &obj.Spec, &obj.Status, inForce)
+}
+
+// reconcileOwn writes the conditions of one ImagePolicy.
+func (s *policyStatus) reconcileOwn(ctx context.Context, name types.NamespacedName) (reconcile.Result, error) {
+	var obj v1alpha1.ImagePolicy
+	if err := s.client.Get(ctx, name, &obj); err != nil {
+		return reconcile.Result{}, client.IgnoreNotFound(err)
+	}
+	inForce := s.ready.ownPolicy(name, obj.UID, obj.Generation)
+	if inForce == nil {
+		// The loader looks at it after a while, and sends no signal for one of many.
+		return reconcile.Result{RequeueAfter: 2 * ownDelay}, nil
+	}
+	spec := obj.Spec.AsCluster()
+	return s.write(ctx, obj.DeepCopy(), &obj, &spec, &obj.Status, inForce)
+}
+
+// write writes the conditions of obj, whose status is given, if they differ from before.
+func (s *policyStatus) write(
+	ctx context.Context, before, obj client.Object, spec *v1alpha1.ClusterImagePolicySpec, status *v1alpha1.ClusterImagePolicyStatus, inForce *policy.Policy,
+) (reconcile.Result, error) {
+	lying, err := s.lying(ctx, spec)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	before := obj.DeepCopy()
 	conditions := policyConditions(inForce.Problems(), inForce.Notes(), lying)
-	if !setConditions(&obj.Status.Conditions, obj.Generation, conditions...) {
+	if !setConditions(&status.Conditions, obj.GetGeneration(), conditions...) {
 		return reconcile.Result{}, nil
 	}
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-	err = s.client.Status().Patch(ctx, &obj, patch)
+	err = s.client.Status().Patch(ctx, obj, patch)
 	if apierrors.IsConflict(err) {
 		return reconcile.Result{RequeueAfter: conflictDelay}, nil
 	}

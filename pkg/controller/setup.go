@@ -10,6 +10,7 @@ package controller
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/discovery"
@@ -39,6 +40,11 @@ type Config struct {
 	Secrets trust.SecretReader
 	// KMS holds the keys that policies name by a URI.
 	KMS *kms.Keys
+	// Exceptions are kept up to date; MaxExceptionAge is how long one may last, and
+	// ExceptionUses is to be told of their uses.
+	Exceptions      *policy.Exceptions
+	MaxExceptionAge time.Duration
+	ExceptionUses   *ExceptionUses
 	// Outages is to be told of what policies accept in an outage.
 	Outages *Outages
 	// Sigstore says how objects of policy.sigstore.dev are read.
@@ -97,8 +103,13 @@ func Setup(m ctrl.Manager, config Config) (*Readiness, error) {
 		return nil, fmt.Errorf("metrics of logs: %w", err)
 	}
 	settle := &settler{client: m.GetClient(), logs: config.Logs, recorder: m.GetEventRecorder("countersign"), metrics: watch.metrics}
+	exceptions := &exceptionStatus{client: m.GetClient(), maxAge: config.MaxExceptionAge}
+	if err := exceptions.setup(m); err != nil {
+		return nil, fmt.Errorf("status of exceptions: %w", err)
+	}
+	config.ExceptionUses.client, config.ExceptionUses.recorder = m.GetClient(), m.GetEventRecorder("countersign")
 	config.Outages.client, config.Outages.recorder = m.GetClient(), m.GetEventRecorder("countersign")
-	if err := errors.Join(m.Add(settle), m.Add(config.Outages)); err != nil {
+	if err := errors.Join(m.Add(settle), m.Add(config.Outages), m.Add(config.ExceptionUses)); err != nil {
 		return nil, fmt.Errorf("what follows an outage: %w", err)
 	}
 	if err := metrics.Registry.Register(newLogConnections(config.Logs)); err != nil {
@@ -120,10 +131,12 @@ func NewTrust(c cluster.Cluster, namespace string) Config {
 	}
 	requests := newLogRequests()
 	return Config{
-		Logs:     trust.NewLogs(history, secrets, requests.of),
-		Roots:    trust.NewRoots(trust.NewNamespaceConfigMaps(c.GetClient(), namespace)),
-		Secrets:  secrets,
-		Outages:  &Outages{},
+		Logs:    trust.NewLogs(history, secrets, requests.of),
+		Roots:   trust.NewRoots(trust.NewNamespaceConfigMaps(c.GetClient(), namespace)),
+		Secrets: secrets,
+		Outages: &Outages{},
+
+		Exceptions: &policy.Exceptions{}, MaxExceptionAge: v1alpha1.DefaultMaxExceptionAge, ExceptionUses: &ExceptionUses{},
 		requests: requests,
 	}
 }

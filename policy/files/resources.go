@@ -6,6 +6,7 @@ package files
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -20,8 +21,12 @@ import (
 // Resources are the objects that a decision depends on.
 type Resources struct {
 	Policies []v1alpha1.ClusterImagePolicy
-	Logs     []v1alpha1.TransparencyLog
-	Roots    []v1alpha1.TrustRoot
+	// Own are the policies that namespaces have for themselves.
+	Own []v1alpha1.ImagePolicy
+	// Exceptions are checked, and no decision rests on them.
+	Exceptions []v1alpha1.ImagePolicyException
+	Logs       []v1alpha1.TransparencyLog
+	Roots      []v1alpha1.TrustRoot
 	// Secrets are what policies and logs can name, ConfigMaps what trust roots
 	// can.
 	Secrets    trust.Secrets
@@ -33,7 +38,7 @@ type Resources struct {
 	// Warnings are what is legal but dangerous, with the place where it stands.
 	Warnings []string
 
-	policySources, logSources, rootSources []string
+	policySources, ownSources, logSources, rootSources []string
 }
 
 // ProblemError is one mistake in one object.
@@ -70,6 +75,16 @@ func Load(objects []Object, options conversion.Options) Resources {
 			policy.SetDefaults()
 			r.once(sources, o, policy.Name, policy.Name)
 			r.Policies, r.policySources = append(r.Policies, *policy), append(r.policySources, o.Source)
+		case v1alpha1.GroupVersion().WithKind(v1alpha1.ImagePolicyKind):
+			policy := decode[v1alpha1.ImagePolicy](&r, o)
+			policy.SetDefaults()
+			r.once(sources, o, namespaced(policy.Namespace, policy.Name), policy.Name)
+			if policy.Namespace == "" {
+				r.problem(o, policy.Name, errors.New("metadata.namespace is missing"))
+			}
+			r.Own, r.ownSources = append(r.Own, *policy), append(r.ownSources, o.Source)
+		case v1alpha1.GroupVersion().WithKind(v1alpha1.ImagePolicyExceptionKind):
+			r.addException(sources, o)
 		case v1alpha1.GroupVersion().WithKind(v1alpha1.TransparencyLogKind):
 			log := decode[v1alpha1.TransparencyLog](&r, o)
 			log.SetDefaults()
@@ -94,6 +109,22 @@ func Load(objects []Object, options conversion.Options) Resources {
 	}
 	r.check()
 	return r
+}
+
+func (r *Resources) addException(sources map[string]string, o Object) {
+	exception := decode[v1alpha1.ImagePolicyException](r, o)
+	name := namespaced(exception.Namespace, exception.Name)
+	r.once(sources, o, name, exception.Name)
+	if exception.Namespace == "" {
+		r.problem(o, name, errors.New("metadata.namespace is missing"))
+	}
+	for _, err := range validation.ImagePolicyException(exception, time.Now(), v1alpha1.DefaultMaxExceptionAge) {
+		r.problem(o, name, err)
+	}
+	for _, warning := range validation.ExceptionWarnings(exception) {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("%s: %s %q: %s", o.Source, v1alpha1.ImagePolicyExceptionKind, name, warning))
+	}
+	r.Exceptions = append(r.Exceptions, *exception)
 }
 
 func (r *Resources) addSecret(sources map[string]string, o Object, namespace string) {
@@ -135,6 +166,10 @@ func (r *Resources) check() {
 		}
 		report(r.policySources[i], v1alpha1.ClusterImagePolicyKind, name, errs, validation.PolicyWarnings(p, validation.Known{Logs: r.Logs, Roots: r.Roots}))
 	}
+	for i := range r.Own {
+		p := &r.Own[i]
+		report(r.ownSources[i], v1alpha1.ImagePolicyKind, namespaced(p.Namespace, p.Name), validation.ImagePolicy(p), validation.ImagePolicyWarnings(p, validation.Known{Logs: r.Logs, Roots: r.Roots}))
+	}
 	for i := range r.Logs {
 		l := &r.Logs[i]
 		report(r.logSources[i], v1alpha1.TransparencyLogKind, l.Name, validation.TransparencyLog(l), validation.LogWarnings(l, r.Logs))
@@ -150,6 +185,14 @@ func (r *Resources) check() {
 
 func warningOf(source, kind, name, warning string) string {
 	return fmt.Sprintf("%s: %s %q: %s", source, kind, name, warning)
+}
+
+// namespaced is the name of an object in a namespace, and "" where it has none.
+func namespaced(namespace, name string) string {
+	if name == "" || namespace == "" {
+		return name
+	}
+	return namespace + "/" + name
 }
 
 // once records where an object comes from, and that no other is known by its name.

@@ -128,6 +128,13 @@ type ClusterImagePolicySpec struct {
 	// +default="index"
 	Platforms Platforms `json:"platforms,omitempty"`
 
+	// exceptions says whether an ImagePolicyException can admit, in its namespace and
+	// for some days, what the policy refuses. It defaults to deny: whoever may write
+	// exceptions gets past those policies alone that say so.
+	// +optional
+	// +default="deny"
+	Exceptions Exceptions `json:"exceptions,omitempty"`
+
 	// onUnavailable says what happens to an image that cannot be verified in full
 	// because a log or a registry does not answer. deny refuses it.
 	// allowEmbeddedProof accepts a signature that brings its own proof of

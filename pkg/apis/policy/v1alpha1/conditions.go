@@ -34,6 +34,9 @@ const (
 	// ConditionConsistent (logs): every checkpoint seen so far can be part of
 	// one append-only history under the log's key.
 	ConditionConsistent = "Consistent"
+	// ConditionActive (exceptions): the exception counts. While it is False it does
+	// nothing; the clock is asked at each decision, whatever is written here.
+	ConditionActive = "Active"
 	// ConditionWitnessed (logs): as many witnesses as the log's policy asks for have
 	// cosigned the checkpoint of the last poll. It is absent where none are asked for.
 	// While it is False, what witnesses have cosigned before goes on being admitted.
@@ -106,6 +109,11 @@ const (
 	ReasonLogReset = "LogReset"
 	// ReasonCheckpointStale: the log was last verified too long ago.
 	ReasonCheckpointStale = "CheckpointStale"
+	// ReasonExceptionTooLong: an exception lasts longer than exceptions may.
+	ReasonExceptionTooLong = "ExceptionTooLong"
+	// ReasonExceptionUsed (Events of exceptions): images were admitted that a policy
+	// does not accept.
+	ReasonExceptionUsed = "ExceptionUsed"
 	// ReasonAcceptedInOutage (Events of policies): images were accepted without full
 	// verification, as spec.onUnavailable allows.
 	ReasonAcceptedInOutage = "AcceptedInOutage"

@@ -34,11 +34,29 @@ func (p *ClusterImagePolicy) SetDefaults() {
 	if p.Spec.Platforms == "" {
 		p.Spec.Platforms = PlatformsIndex
 	}
+	if p.Spec.Exceptions == "" {
+		p.Spec.Exceptions = ExceptionsDeny
+	}
 	if p.Spec.OnUnavailable == "" {
 		p.Spec.OnUnavailable = OnUnavailableDeny
 	}
-	for i := range p.Spec.Authorities {
-		if key := p.Spec.Authorities[i].Key; key != nil && key.HashAlgorithm == "" {
+	setAuthorityDefaults(p.Spec.Authorities)
+}
+
+// SetDefaults fills in what the API server would fill in.
+func (p *ImagePolicy) SetDefaults() {
+	if p.Spec.Mode == "" {
+		p.Spec.Mode = ModeEnforce
+	}
+	if p.Spec.Threshold == 0 {
+		p.Spec.Threshold = 1
+	}
+	setAuthorityDefaults(p.Spec.Authorities)
+}
+
+func setAuthorityDefaults(authorities []Authority) {
+	for i := range authorities {
+		if key := authorities[i].Key; key != nil && key.HashAlgorithm == "" {
 			key.HashAlgorithm = DefaultHashAlgorithm
 		}
 	}

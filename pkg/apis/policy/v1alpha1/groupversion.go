@@ -15,8 +15,11 @@ const GroupName = "policy.countersign.dev"
 // Kinds, as they appear in manifests and in owner references.
 const (
 	ClusterImagePolicyKind = "ClusterImagePolicy"
+	ImagePolicyKind        = "ImagePolicy"
 	TransparencyLogKind    = "TransparencyLog"
 	TrustRootKind          = "TrustRoot"
+
+	ImagePolicyExceptionKind = "ImagePolicyException"
 )
 
 // GroupVersion returns the group and version of this package.
@@ -28,6 +31,8 @@ func GroupVersion() schema.GroupVersion {
 func AddToScheme(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(GroupVersion(),
 		&ClusterImagePolicy{}, &ClusterImagePolicyList{},
+		&ImagePolicy{}, &ImagePolicyList{},
+		&ImagePolicyException{}, &ImagePolicyExceptionList{},
 		&TransparencyLog{}, &TransparencyLogList{},
 		&TrustRoot{}, &TrustRootList{},
 	)

@@ -70,6 +70,7 @@ func TestTheTutorialsPolicyMeansWhatItsAuthorMeant(t *testing.T) {
 	}
 	want := v1alpha1.ClusterImagePolicySpec{
 		Mode: v1alpha1.ModeEnforce, Threshold: 1, OnUnavailable: v1alpha1.OnUnavailableDeny,
+		Platforms: v1alpha1.PlatformsIndex, Exceptions: v1alpha1.ExceptionsDeny,
 		Images: []v1alpha1.ImagePattern{{Glob: "ghcr.io/myorg/**"}},
 		Authorities: []v1alpha1.Authority{{
 			Name: "authority-0",

@@ -42,6 +42,7 @@ func ClusterImagePolicy(policy *v1alpha1.ClusterImagePolicy) field.ErrorList {
 	spec, path := &policy.Spec, field.NewPath("spec")
 	errs := oneOf(path.Child("mode"), spec.Mode, v1alpha1.ModeEnforce, v1alpha1.ModeWarn, v1alpha1.ModeAudit)
 	errs = append(errs, oneOf(path.Child("platforms"), spec.Platforms, v1alpha1.PlatformsIndex, v1alpha1.PlatformsAll)...)
+	errs = append(errs, oneOf(path.Child("exceptions"), spec.Exceptions, v1alpha1.ExceptionsDeny, v1alpha1.ExceptionsAllow)...)
 	errs = append(errs, oneOf(path.Child("onUnavailable"), spec.OnUnavailable,
 		v1alpha1.OnUnavailableDeny, v1alpha1.OnUnavailableAllowEmbeddedProof, v1alpha1.OnUnavailableAllowPreviouslyVerified)...)
 	if len(spec.Images) == 0 {

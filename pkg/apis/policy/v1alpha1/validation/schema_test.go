@@ -89,6 +89,24 @@ func TestBoundsAreThoseOfTheSchema(t *testing.T) {
 	if got := match.Items.Schema.Properties["resource"].Pattern; got != resourcePattern.String() {
 		t.Errorf("pattern of resource: here %s, schema %s", resourcePattern, got)
 	}
+	own := specSchema(t, "imagepolicies").Properties
+	got = map[string]int64{
+		"images": *own["images"].MaxItems, "excludeImages": *own["excludeImages"].MaxItems,
+		"match": *own["match"].MaxItems, "authorities": *own["authorities"].MaxItems,
+	}
+	want = map[string]int64{"images": maxOwnPatterns, "excludeImages": maxOwnPatterns, "match": maxOwnMatch, "authorities": maxOwnAuthorities}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("bounds of an ImagePolicy (-here +schema):\n%s", diff)
+	}
+	exception := specSchema(t, "imagepolicyexceptions").Properties
+	got = map[string]int64{
+		"images": *exception["images"].MaxItems, "reason": *exception["reason"].MaxLength,
+		"approvedBy": *exception["approvedBy"].MaxLength, "reference": *exception["reference"].MaxLength,
+	}
+	want = map[string]int64{"images": maxExceptionImages, "reason": maxExceptionReason, "approvedBy": maxExceptionApprover, "reference": maxExceptionReference}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("bounds of an exception (-here +schema):\n%s", diff)
+	}
 	keyless, attestation, source := authority["keyless"], authority["attestations"], authority["source"]
 	identities := keyless.Properties["identities"]
 	identity := identities.Items.Schema.Properties
@@ -196,6 +214,20 @@ func checkSample(t *testing.T, text []byte) {
 		}
 		policy.SetDefaults()
 		errs = ClusterImagePolicy(&policy)
+	case v1alpha1.ImagePolicyKind:
+		var policy v1alpha1.ImagePolicy
+		if err := yaml.UnmarshalStrict(text, &policy); err != nil {
+			t.Fatal(err)
+		}
+		policy.SetDefaults()
+		errs = ImagePolicy(&policy)
+	case v1alpha1.ImagePolicyExceptionKind:
+		var exception v1alpha1.ImagePolicyException
+		if err := yaml.UnmarshalStrict(text, &exception); err != nil {
+			t.Fatal(err)
+		}
+		now := exception.Spec.Expires.Add(-v1alpha1.DefaultMaxExceptionAge) // an example is of some day
+		errs = ImagePolicyException(&exception, now, v1alpha1.DefaultMaxExceptionAge)
 	case v1alpha1.TrustRootKind:
 		var root v1alpha1.TrustRoot
 		if err := yaml.UnmarshalStrict(text, &root); err != nil {
@@ -236,7 +268,7 @@ func TestUnknownFieldsReachTheWebhook(t *testing.T) {
 			walk(at.Key("*"), *s.AdditionalProperties.Schema)
 		}
 	}
-	for _, resource := range []string{"clusterimagepolicies", "transparencylogs", "trustroots"} {
+	for _, resource := range []string{"clusterimagepolicies", "imagepolicies", "imagepolicyexceptions", "transparencylogs", "trustroots"} {
 		walk(field.NewPath(resource, "spec"), specSchema(t, resource))
 	}
 }

@@ -43,6 +43,9 @@ func PolicyWarnings(policy *v1alpha1.ClusterImagePolicy, known Known) []string {
 		}
 		warnings = append(warnings, authorityWarnings(path, a, known)...)
 	}
+	if spec.Exceptions == v1alpha1.ExceptionsAllow {
+		warn("spec.exceptions", "whoever may write ImagePolicyExceptions in a namespace can admit there what this policy refuses")
+	}
 	if spec.OnUnavailable == v1alpha1.OnUnavailableAllowEmbeddedProof {
 		if slices.ContainsFunc(spec.Authorities, mayEmbedProofs) {
 			warn("spec.onUnavailable", "while a log does not answer, whoever has its key can pass off an entry that nobody else sees")
