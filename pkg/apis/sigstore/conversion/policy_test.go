@@ -69,8 +69,7 @@ func TestTheTutorialsPolicyMeansWhatItsAuthorMeant(t *testing.T) {
 		t.Fatal(converted.Refused)
 	}
 	want := v1alpha1.ClusterImagePolicySpec{
-		Mode: v1alpha1.ModeEnforce, Threshold: 1, OnUnavailable: v1alpha1.OnUnavailableDeny,
-		Platforms: v1alpha1.PlatformsIndex, Exceptions: v1alpha1.ExceptionsDeny,
+		Mode: v1alpha1.ModeEnforce, Threshold: 1, Platforms: v1alpha1.PlatformsIndex, Exceptions: v1alpha1.ExceptionsDeny, OnUnavailable: v1alpha1.OnUnavailableDeny,
 		Images: []v1alpha1.ImagePattern{{Glob: "ghcr.io/myorg/**"}},
 		Authorities: []v1alpha1.Authority{{
 			Name: "authority-0",
