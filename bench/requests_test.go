@@ -122,6 +122,7 @@ func proverAt(tb testing.TB, l *tlogtest.Log, address string) *tlog.Prover {
 // TestRequestsToTheLog: what a digest costs the log the first time, and that it costs
 // nothing after that, however many ask at once.
 func TestRequestsToTheLog(t *testing.T) {
+	t.Parallel()
 	for _, tr := range traffics() {
 		for _, distinct := range []int{1, 10, 1000} {
 			t.Run(fmt.Sprintf("%s of %d digests", tr.name, distinct), func(t *testing.T) {

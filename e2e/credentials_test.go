@@ -8,6 +8,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,9 +27,7 @@ func newPrivateRegistry(t *testing.T, entry map[string]any) *stack.SecureRegistr
 	}
 	t.Cleanup(registry.Stop)
 	all := entryOf(registry)
-	for field, value := range entry {
-		all[field] = value
-	}
+	maps.Copy(all, entry)
 	if credentials := all["credentialsFile"]; credentials != nil {
 		all["credentialsFile"] = filepath.Join(registry.DockerConfig, "config.json")
 	}

@@ -6,6 +6,7 @@
 package e2e
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -27,9 +28,7 @@ func ownerOf(t *testing.T, namespace string) string {
 func ownPolicy(t *testing.T, namespace, name string, spec object, authorities ...any) string {
 	t.Helper()
 	all := object{"images": []any{object{"glob": "**"}}, "authorities": authorities}
-	for field, value := range spec {
-		all[field] = value
-	}
+	maps.Copy(all, spec)
 	return manifestOf(t, object{
 		"apiVersion": "policy.countersign.dev/v1alpha1", "kind": "ImagePolicy",
 		"metadata": object{"name": name, "namespace": namespace}, "spec": all,

@@ -6,6 +6,7 @@
 package e2e
 
 import (
+	"maps"
 	"strings"
 	"testing"
 )
@@ -18,9 +19,7 @@ func refusingWhere(t *testing.T, glob string, selection object) string {
 		"images":      []any{object{"glob": glob}},
 		"authorities": []any{object{"name": "nobody", "static": object{"action": "fail"}}},
 	}
-	for field, value := range selection {
-		spec[field] = value
-	}
+	maps.Copy(spec, selection)
 	applied(t, "clusterimagepolicy/"+name, manifest(t, "ClusterImagePolicy", name, spec))
 	return name
 }

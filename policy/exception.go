@@ -221,7 +221,7 @@ func except(d Decision, ref image.Reference, exceptions []*Exception) Decision {
 
 // exceptable reports whether an exception can set the result aside. That a log has shown
 // two histories is no matter of this image or that namespace: no exception hides it.
-func (r *PolicyResult) exceptable() bool {
+func (r PolicyResult) exceptable() bool {
 	return r.exceptions && !accepted(r.Verdict) && r.Mode != v1alpha1.ModeAudit && !inconsistent(r.Verdict) &&
 		!slices.ContainsFunc(r.Authorities, func(a AuthorityResult) bool { return inconsistent(a.Verdict) })
 }

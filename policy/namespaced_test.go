@@ -5,6 +5,7 @@ package policy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -98,7 +99,7 @@ type forbidden struct{ t *testing.T }
 
 func (f *forbidden) Secret(_ context.Context, name string) (map[string][]byte, error) {
 	f.t.Errorf("Secret %s was read for the owner of a namespace", name)
-	return nil, nil
+	return nil, errors.New("forbidden")
 }
 
 func (f *forbidden) Lookup(uri string) kms.State {

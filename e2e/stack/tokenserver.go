@@ -118,13 +118,19 @@ func (s tokenServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]any{"token": token, "expires_in": 300})
+	answer := struct {
+		Token     string `json:"token"`
+		ExpiresIn int    `json:"expires_in"`
+	}{token, 300}
+	if err := json.NewEncoder(w).Encode(answer); err != nil {
+		return // whoever asked has gone
+	}
 }
 
 // issue signs a token for what of the scopes, "repository:<name>:<actions>", a user may.
 func (s tokenServer) issue(user string, scopes []string) (string, error) {
 	access := []map[string]any{}
-	for _, scope := range strings.Fields(strings.Join(scopes, " ")) {
+	for scope := range strings.FieldsSeq(strings.Join(scopes, " ")) {
 		parts := strings.Split(scope, ":")
 		if len(parts) == 3 && parts[0] == "repository" && user != "" && strings.HasPrefix(parts[1], user+"/") {
 			access = append(access, map[string]any{"type": "repository", "name": parts[1], "actions": strings.Split(parts[2], ",")})

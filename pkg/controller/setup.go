@@ -103,14 +103,11 @@ func Setup(m ctrl.Manager, config Config) (*Readiness, error) {
 		return nil, fmt.Errorf("metrics of logs: %w", err)
 	}
 	settle := &settler{client: m.GetClient(), logs: config.Logs, recorder: m.GetEventRecorder("countersign"), metrics: watch.metrics}
-	exceptions := &exceptionStatus{client: m.GetClient(), maxAge: config.MaxExceptionAge}
-	if err := exceptions.setup(m); err != nil {
-		return nil, fmt.Errorf("status of exceptions: %w", err)
-	}
-	config.ExceptionUses.client, config.ExceptionUses.recorder = m.GetClient(), m.GetEventRecorder("countersign")
-	config.Outages.client, config.Outages.recorder = m.GetClient(), m.GetEventRecorder("countersign")
-	if err := errors.Join(m.Add(settle), m.Add(config.Outages), m.Add(config.ExceptionUses)); err != nil {
+	if err := m.Add(settle); err != nil {
 		return nil, fmt.Errorf("what follows an outage: %w", err)
+	}
+	if err := setupUses(m, config); err != nil {
+		return nil, err
 	}
 	if err := metrics.Registry.Register(newLogConnections(config.Logs)); err != nil {
 		return nil, fmt.Errorf("metrics of connections to logs: %w", err)
@@ -119,6 +116,20 @@ func Setup(m ctrl.Manager, config Config) (*Readiness, error) {
 		return nil, fmt.Errorf("metrics of requests to logs: %w", err)
 	}
 	return ready, nil
+}
+
+// setupUses adds what shows each use of an exception or an outage rule.
+func setupUses(m ctrl.Manager, config Config) error {
+	exceptions := &exceptionStatus{client: m.GetClient(), maxAge: config.MaxExceptionAge}
+	if err := exceptions.setup(m); err != nil {
+		return fmt.Errorf("status of exceptions: %w", err)
+	}
+	config.ExceptionUses.client, config.ExceptionUses.recorder = m.GetClient(), m.GetEventRecorder("countersign")
+	config.Outages.client, config.Outages.recorder = m.GetClient(), m.GetEventRecorder("countersign")
+	if err := errors.Join(m.Add(config.Outages), m.Add(config.ExceptionUses)); err != nil {
+		return fmt.Errorf("uses of exceptions and outage rules: %w", err)
+	}
+	return nil
 }
 
 // NewTrust returns what policies of a cluster can refer to: its logs, whose history

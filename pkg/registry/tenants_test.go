@@ -421,7 +421,7 @@ func TestNothingThatIsShownHoldsAPassword(t *testing.T) {
 			w.Header().Set("Docker-Content-Digest", said)
 			w.Header().Set("Content-Type", said)
 			w.WriteHeader(status)
-			_, _ = w.Write([]byte(`{"errors":[{"code":"` + said + `","message":"` + said + `"}]}`))
+			_, _ = w.Write([]byte(`{"errors":[{"code":"` + said + `","message":"` + said + `"}]}`)) //nolint:gosec // that it echoes is the test
 		}
 	}
 	for name, routes := range map[string]map[string]http.HandlerFunc{

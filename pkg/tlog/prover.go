@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -162,14 +163,15 @@ func (p *Prover) known(ctx context.Context, leaf [32]byte, entry *Entry) (known 
 // flightOf names a question to the log by all on which its answer depends: the body of
 // the entry, what else came of it, and when others saw the signature.
 func flightOf(claim Claim, leaf [32]byte, entry *Entry) string {
-	key := fmt.Sprintf("proof %x", leaf)
+	var key strings.Builder
+	fmt.Fprintf(&key, "proof %x", leaf)
 	if entry != nil {
-		key += fmt.Sprintf(" %d %d", entry.LogIndex, entry.IntegratedTime)
+		fmt.Fprintf(&key, " %d %d", entry.LogIndex, entry.IntegratedTime)
 	}
 	for _, at := range claim.stamped {
-		key += fmt.Sprintf(" %d", at.UnixNano())
+		fmt.Fprintf(&key, " %d", at.UnixNano())
 	}
-	return key
+	return key.String()
 }
 
 // ask fetches the proof of an entry from the log, and verifies it.

@@ -76,13 +76,7 @@ func Load(objects []Object, options conversion.Options) Resources {
 			r.once(sources, o, policy.Name, policy.Name)
 			r.Policies, r.policySources = append(r.Policies, *policy), append(r.policySources, o.Source)
 		case v1alpha1.GroupVersion().WithKind(v1alpha1.ImagePolicyKind):
-			policy := decode[v1alpha1.ImagePolicy](&r, o)
-			policy.SetDefaults()
-			r.once(sources, o, namespaced(policy.Namespace, policy.Name), policy.Name)
-			if policy.Namespace == "" {
-				r.problem(o, policy.Name, errors.New("metadata.namespace is missing"))
-			}
-			r.Own, r.ownSources = append(r.Own, *policy), append(r.ownSources, o.Source)
+			r.addOwn(sources, o)
 		case v1alpha1.GroupVersion().WithKind(v1alpha1.ImagePolicyExceptionKind):
 			r.addException(sources, o)
 		case v1alpha1.GroupVersion().WithKind(v1alpha1.TransparencyLogKind):
@@ -109,6 +103,16 @@ func Load(objects []Object, options conversion.Options) Resources {
 	}
 	r.check()
 	return r
+}
+
+func (r *Resources) addOwn(sources map[string]string, o Object) {
+	policy := decode[v1alpha1.ImagePolicy](r, o)
+	policy.SetDefaults()
+	r.once(sources, o, namespaced(policy.Namespace, policy.Name), policy.Name)
+	if policy.Namespace == "" {
+		r.problem(o, policy.Name, errors.New("metadata.namespace is missing"))
+	}
+	r.Own, r.ownSources = append(r.Own, *policy), append(r.ownSources, o.Source)
 }
 
 func (r *Resources) addException(sources map[string]string, o Object) {

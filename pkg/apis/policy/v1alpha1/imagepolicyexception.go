@@ -75,7 +75,7 @@ type ImagePolicyExceptionSpec struct {
 	// object's creation, unless countersign is told otherwise
 	// (--max-exception-age); one that lasts longer does nothing.
 	// +required
-	Expires metav1.Time `json:"expires,omitzero"`
+	Expires metav1.Time `json:"expires,omitzero"` //nolint:kubeapilinter // It is a string on the wire, so it has no zero value.
 
 	// approvedBy says who approved it. It is what the object's author writes; who
 	// that was is in the API server's audit log. It defaults to nobody.
@@ -89,7 +89,7 @@ type ImagePolicyExceptionSpec struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
-	Reference string `json:"reference,omitempty"`
+	Reference string `json:"reference,omitempty"` //nolint:kubeapilinter // It refers to no object: a ticket, an address.
 }
 
 // ImagePolicyExceptionStatus is what countersign found.

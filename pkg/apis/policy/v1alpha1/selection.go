@@ -18,13 +18,13 @@ type ResourceMatch struct {
 	// group.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
-	Group string `json:"group,omitempty"`
+	Group string `json:"group,omitempty"` //nolint:kubeapilinter // The core group is the empty name, and its absence.
 
 	// version is the version of the group that countersign is asked about, such as
 	// v1. It defaults to any.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
-	Version string `json:"version,omitempty"`
+	Version string `json:"version,omitempty"` //nolint:kubeapilinter // An empty version is any, as is its absence.
 
 	// resource is the plural name as in URLs, such as pods or deployments.
 	// +required
@@ -121,7 +121,7 @@ func (s *LabelSelector) Requirements() (labels.Requirements, error) {
 	return requirements, nil
 }
 
-func (e LabelRequirement) requirement() (*labels.Requirement, error) {
+func (e *LabelRequirement) requirement() (*labels.Requirement, error) {
 	var values []string
 	for _, value := range e.Values {
 		values = append(values, string(value))

@@ -85,8 +85,8 @@ func TestEveryFieldOfAnAuthorityIsConsideredForImagePolicies(t *testing.T) {
 		v1alpha1.CTLog{}, v1alpha1.RFC3161Timestamp{}, v1alpha1.Attestation{},
 	} {
 		kind := reflect.TypeOf(of)
-		for i := range kind.NumField() {
-			name, _, _ := strings.Cut(kind.Field(i).Tag.Get("json"), ",")
+		for field := range kind.Fields() {
+			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 			if !considered[kind.Name()+"."+name] {
 				t.Errorf("nobody has said whether the owner of a namespace may write %s.%s: see ownAuthority, and the rules of ImagePolicySpec", kind.Name(), name)
 			}
