@@ -159,6 +159,9 @@ func (p *Prover) holdShown(ctx context.Context, shown Checkpoint, isLargest bool
 		return nil // a prefix of every tree
 	}
 	err := p.hold(ctx, shown, false)
+	if given, ok := errors.AsType[*givenUpError](err); ok {
+		return p.record(ctx, given.evidence) // no old signature shows it, but the log itself
+	}
 	if errors.Is(err, ErrKeyValidity) {
 		// It extends what is stored, or nothing is. A key whose time is over adds
 		// nothing to the history, and does not make the log a liar either.
@@ -184,6 +187,9 @@ func (p *Prover) checkNotBehind(ctx context.Context, largest Checkpoint) error {
 		return &behindError{shown: largest, stored: stored}
 	}
 	err = p.showPrefix(ctx, largest, stored, true)
+	if given, ok := errors.AsType[*givenUpError](err); ok {
+		return p.record(ctx, given.evidence)
+	}
 	if errors.Is(err, ErrInconsistent) && !errors.As(err, new(*InconsistencyError)) {
 		return &behindError{shown: largest, stored: stored}
 	}

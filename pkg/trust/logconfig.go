@@ -30,6 +30,9 @@ func LogConfig(obj *v1alpha1.TransparencyLog, keyPEM []byte) (tlog.Config, error
 	if config.Trees, err = trees(spec); err != nil {
 		return tlog.Config{}, err
 	}
+	if last := obj.Status.LastReset; last != nil && last.Reset.Stored != last.Reset.Accepted {
+		config.GivenUp = map[string]uint64{last.Reset.Origin: uint64(max(0, last.Reset.Stored.Size))}
+	}
 	if spec.Witnesses != "" {
 		if config.Witnesses, err = tlog.ParseWitnessPolicy(spec.Witnesses); err != nil {
 			return tlog.Config{}, fmt.Errorf("witnesses: %w", err)
