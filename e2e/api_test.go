@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -418,6 +419,12 @@ func TestTheInstallationIsAccepted(t *testing.T) {
 	}
 	samples := mustKubectl(t, "", "kustomize", filepath.Join(root, "config", "samples"))
 	expectAnswer(t, dryRun(t, samples), "")
+	exception, err := os.ReadFile(filepath.Join(root, "config", "samples", "imagepolicyexception.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	soon := time.Now().Add(72 * time.Hour).UTC().Format(time.RFC3339)
+	expectAnswer(t, dryRun(t, strings.Replace(string(exception), "2026-03-04T18:00:00Z", soon, 1)), "")
 }
 
 func TestCountersignMayDoWhatItNeedsAndNoMore(t *testing.T) {

@@ -159,24 +159,24 @@ func TestALogThatShowsAForkIsBelievedNoMore(t *testing.T) {
 			if out := kubectl(t, "", "patch", "transparencylog", w.log, "--subresource=status", "--type=merge", "-p", `{"status":{"inconsistency":null}}`); out.Code == 0 {
 				t.Errorf("the evidence was taken away by hand: %s", out.Stdout)
 			}
-			w.reset(t)
+			putEvidenceAway(t, w.log)
 			awaitCondition(t, w.log, "Consistent", "True Succeeded")
 			admitted(t, runPod(t, namespace, newName(t), w.honest.Ref()))
 		})
 	}
 }
 
-// reset puts the evidence away, and keeps to the history that was stored.
-func (w watchedRekor) reset(t *testing.T) {
+// putEvidenceAway resets a log to the history that was stored.
+func putEvidenceAway(t *testing.T, log string) {
 	t.Helper()
-	status := w.status(t)
+	status := logStatus(t, log)
 	kept := fmt.Sprintf("%d:%s", status.Checkpoint.Size, status.Checkpoint.RootHash)
-	out, err := S(t).Run(t.Context(), nil, S(t).Countersign.Binary, "log", "reset", w.log, "--kubeconfig", S(t).ControlPlane.Kubeconfig,
+	out, err := S(t).Run(t.Context(), nil, S(t).Countersign.Binary, "log", "reset", log, "--kubeconfig", S(t).ControlPlane.Kubeconfig,
 		"--stored", kept, "--accepted", kept, "--reason", "the fork was a thief's")
 	if err != nil || out.Code != 0 {
 		t.Fatalf("log reset: %v: exit code %d\n%s%s", err, out.Code, out.Stdout, out.Stderr)
 	}
-	if record := w.status(t).LastReset; record == nil || record.Inconsistency == nil || record.Reset.RequestedBy == "" {
+	if record := logStatus(t, log).LastReset; record == nil || record.Inconsistency == nil || record.Reset.RequestedBy == "" {
 		t.Errorf("the record of the reset is %+v", record)
 	}
 }

@@ -9,10 +9,7 @@ import (
 	"fmt"
 	"testing"
 
-	"k8s.io/apimachinery/pkg/types"
-
 	"github.com/countersign-dev/countersign/e2e/stack"
-	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
 )
 
 // restored dumps the log's database, lets the log grow, and restores the dump into
@@ -58,7 +55,7 @@ func restored(t *testing.T, l *mariaLog) {
 	refused(t, runPod(t, namespace, "unseen", unseen.Ref()), "CheckpointInconsistent")
 	// What leads to the history that was seen goes on being admitted: that is not in doubt.
 	admitted(t, runPod(t, namespace, "seen-before-it-went-back", seen.Ref()))
-	if status := statusOf(t, log); status.Inconsistency != nil || status.Checkpoint.Size != stored {
+	if status := logStatus(t, log); status.Inconsistency != nil || status.Checkpoint.Size != stored {
 		t.Errorf("status has evidence %+v and size %d, want none and %d", status.Inconsistency, status.Checkpoint.Size, stored)
 	}
 
@@ -66,8 +63,8 @@ func restored(t *testing.T, l *mariaLog) {
 	for statusSize(t, older) <= stored {
 		grow(t, older)
 	}
-	eventually(t, "evidence", func() bool { return statusOf(t, log).Inconsistency != nil })
-	if notes := statusOf(t, log).Inconsistency.Notes; len(notes) != 2 || notes[0] == notes[1] {
+	eventually(t, "evidence", func() bool { return logStatus(t, log).Inconsistency != nil })
+	if notes := logStatus(t, log).Inconsistency.Notes; len(notes) != 2 || notes[0] == notes[1] {
 		t.Errorf("the evidence is %q", notes)
 	}
 	refused(t, runPod(t, namespace, "seen-and-caught", seen.Ref()), "CheckpointInconsistent", "inconsistency on record")
@@ -86,7 +83,7 @@ func restored(t *testing.T, l *mariaLog) {
 // has countersign give up the one for the other.
 func resetTo(t *testing.T, log string, rekor *stack.Rekor, reason string) {
 	t.Helper()
-	stored := statusOf(t, log).Checkpoint
+	stored := logStatus(t, log).Checkpoint
 	_, body := get(t, rekor.URL+"/api/v1/log")
 	var info struct {
 		TreeSize int64
@@ -97,10 +94,6 @@ func resetTo(t *testing.T, log string, rekor *stack.Rekor, reason string) {
 		"--stored", fmt.Sprintf("%d:%s", stored.Size, stored.RootHash), "--accepted", fmt.Sprintf("%d:%s", info.TreeSize, info.RootHash), "--reason", reason)
 	if err != nil {
 		t.Fatal(err)
-	}
-	if usage := 2; out.Code == usage { // it has no such command yet: by hand
-		mustKubectl(t, "", "patch", "transparencylog", log, "--subresource=status", "--type=merge", "-p", `{"status":{"inconsistency":null,"checkpoint":null}}`)
-		return
 	}
 	if err := out.Err(); err != nil {
 		t.Error(err)
@@ -130,7 +123,7 @@ func (l *mariaLog) fromBackup(t *testing.T, backup string) *stack.Rekor {
 func (l *mariaLog) awaitSeen(t *testing.T, log string) int64 {
 	t.Helper()
 	size := statusSize(t, l.replicas[0])
-	eventually(t, "the log to be seen at its size", func() bool { return statusOf(t, log).Checkpoint.Size >= size })
+	eventually(t, "the log to be seen at its size", func() bool { return logStatus(t, log).Checkpoint.Size >= size })
 	return size
 }
 
@@ -141,13 +134,4 @@ func statusSize(t *testing.T, rekor *stack.Rekor) int64 {
 	var info struct{ TreeSize int64 }
 	decodeInto(t, []byte(body), &info)
 	return info.TreeSize
-}
-
-func statusOf(t *testing.T, log string) v1alpha1.TransparencyLogStatus {
-	t.Helper()
-	var obj v1alpha1.TransparencyLog
-	if err := newClient(t).Get(t.Context(), types.NamespacedName{Name: log}, &obj); err != nil {
-		t.Fatal(err)
-	}
-	return obj.Status
 }

@@ -115,7 +115,7 @@ func TestAnImageThatCouldNotBePinnedIsRefused(t *testing.T) {
 	image.Registry = proxy.Host
 	newPolicy(t, image.Registry+"/"+image.Repository, S(t).Key)
 
-	const tries = 2 // of one question
+	const tries = 3 // of one question
 	var asked atomic.Int32
 	proxy.SetHook(stack.When(
 		func(r *http.Request) bool {

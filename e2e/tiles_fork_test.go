@@ -152,13 +152,13 @@ func TestARekorV2LogThatShowsAForkIsBelievedNoMore(t *testing.T) {
 			awaitCondition(t, w.log, "Ready", "False LogInconsistent")
 			w.wantEvidence(t, 3, uint64(size))
 
-			// That it shows the true history again helps no more: it takes an operator to
-			// remove the evidence.
+			// That it shows the true history again helps no more: it takes an operator's
+			// reset.
 			w.proxy.SetHook(nil)
 			w.proxy.Reset()
 			eventually(t, "two polls", func() bool { return len(w.proxy.Requests()) >= 2 })
 			refused(t, runPod(t, namespace, newName(t), w.honest.Ref()), "CheckpointInconsistent", "inconsistency on record")
-			mustKubectl(t, "", "patch", "transparencylog", w.log, "--subresource=status", "--type=merge", "-p", `{"status":{"inconsistency":null}}`)
+			putEvidenceAway(t, w.log)
 			awaitCondition(t, w.log, "Consistent", "True Succeeded")
 			admitted(t, runPod(t, namespace, newName(t), w.honest.Ref()))
 			refused(t, runPod(t, namespace, newName(t), hidden.Ref()), "CheckpointInconsistent")
