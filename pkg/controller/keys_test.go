@@ -131,6 +131,7 @@ func TestARotationReachesThePoliciesOfEveryReplica(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- refresher.Start(ctx) }()
+		synctest.Wait() // past its first look: one that met Use halfway would say that the key is new
 		keys.Use(t.Context(), []string{releaseKey})
 		named.send()
 		synctest.Wait()
