@@ -59,6 +59,11 @@ type candidate struct {
 	certified bool
 	leaf      *x509.Certificate
 	leafErr   error
+	// holder is what the certificate says of its holder, and promised are those issuers
+	// of it for whom a CT log's promise was verified: what is found of a certificate once,
+	// whatever the time at which it is looked at.
+	holder   holder
+	promised []*x509.Certificate
 	// timestamps are RFC 3161 timestamps over the signature, in DER.
 	timestamps [][]byte
 }

@@ -4,6 +4,7 @@
 package verify
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/x509"
@@ -47,26 +48,49 @@ func (k *Keyless) validate() error {
 	}
 }
 
-// checkLeaf checks that the certificate chains to a trusted CA at a time, with the
-// extended key usage of code signing, is in a CT log, and is of an identity.
-func (k *Keyless) checkLeaf(leaf *x509.Certificate, at time.Time) error {
-	if err := checkUsage(leaf); err != nil {
+// checkLeaf checks that the candidate's certificate was good when it was made out: that
+// it chains to a trusted CA, for code signing, is in a CT log, and is of an identity.
+// When the signature was made is not known yet: see checkChain for that time.
+func (k *Keyless) checkLeaf(c *candidate) error {
+	if err := checkUsage(c.leaf); err != nil {
 		return err
 	}
-	chains, err := verify.VerifyLeafCertificate(at, leaf, k.Root)
+	if err := k.checkChain(c, c.leaf.NotBefore); err != nil {
+		return err
+	}
+	var err error
+	if c.holder, err = readIdentity(c.leaf); err != nil {
+		return reject(CertificateInvalid, "its certificate cannot be read: %v", err)
+	}
+	return k.checkIdentity(c.holder)
+}
+
+// checkChain checks what can be otherwise at another time: that the candidate's
+// certificate chains to a CA that is trusted then, and that a CT log promised to log it as
+// of that CA. A promise that was verified is not verified again for the same issuer: it
+// is about the certificate and the issuer's key, and about no other time than its own.
+func (k *Keyless) checkChain(c *candidate, at time.Time) error {
+	chains, err := verify.VerifyLeafCertificate(at, c.leaf, k.Root)
 	if err != nil {
 		return reject(CertificateInvalid, "its certificate does not chain to a trusted CA at %s, for code signing", at.UTC().Format(time.RFC3339))
 	}
-	if !k.InsecureIgnoreSCT {
-		if err := checkPromises(chains, k.Root.CTLogs()); err != nil {
-			return err
-		}
+	if k.InsecureIgnoreSCT || slices.ContainsFunc(chains, c.isPromised) {
+		return nil
 	}
-	signer, err := readIdentity(leaf)
+	chain, err := checkPromises(chains, k.Root.CTLogs())
 	if err != nil {
-		return reject(CertificateInvalid, "its certificate cannot be read: %v", err)
+		return err
 	}
-	return k.checkIdentity(signer)
+	c.promised = append(c.promised, chain[1])
+	return nil
+}
+
+// isPromised reports whether a CT log's promise was verified for a chain of the
+// candidate's certificate.
+func (c *candidate) isPromised(chain []*x509.Certificate) bool {
+	return len(chain) > 1 && slices.ContainsFunc(c.promised, func(issuer *x509.Certificate) bool {
+		return bytes.Equal(issuer.RawSubjectPublicKeyInfo, chain[1].RawSubjectPublicKeyInfo)
+	})
 }
 
 // checkUsage checks what crypto/x509 leaves open: it takes a certificate without any
@@ -109,7 +133,7 @@ func (a *Authority) signers(c *candidate) ([]Key, error) {
 	}
 	// When the signature was made is not known yet. A certificate that was never
 	// good is refused before anything is asked of a log on its behalf.
-	if err := a.Keyless.checkLeaf(c.leaf, c.leaf.NotBefore); err != nil {
+	if err := a.Keyless.checkLeaf(c); err != nil {
 		return nil, err
 	}
 	return certificateKeys(c.leaf)
@@ -183,9 +207,5 @@ func (a *Authority) signer(c *candidate, key Key) string {
 	if c.leaf == nil {
 		return key.String()
 	}
-	signer, err := readIdentity(c.leaf)
-	if err != nil {
-		return "certificate"
-	}
-	return printable(fmt.Sprintf("identity %s (issuer %s)", signer.subject, signer.issuer))
+	return printable(fmt.Sprintf("identity %s (issuer %s)", c.holder.subject, c.holder.issuer))
 }

@@ -14,7 +14,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 
 	ct "github.com/google/certificate-transparency-go"
 	"github.com/google/certificate-transparency-go/tls"
@@ -34,20 +33,20 @@ func promiseListOID() asn1.ObjectIdentifier {
 	return asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 11129, 2, 4, 2}
 }
 
-// checkPromises checks that a trusted CT log has promised to log the certificate
-// that each of the chains begins with: a signed certificate timestamp (RFC 6962
-// section 3.2) that is embedded in it, by a log that was in service at its time.
+// checkPromises returns one of the chains, as of which a trusted CT log has promised to
+// log the certificate that each of them begins with: by a signed certificate timestamp
+// (RFC 6962 section 3.2) that is embedded in it, of a log that was in service at its time.
 //
 // The library refuses the keys that RFC 6962 does not have, P-384 and Ed25519 among
 // them, and accepts signatures over MD5 and SHA-1. So what is signed is the
 // library's, and the signature is verified here.
-func checkPromises(chains [][]*x509.Certificate, logs map[string]*root.TransparencyLog) error {
+func checkPromises(chains [][]*x509.Certificate, logs map[string]*root.TransparencyLog) ([]*x509.Certificate, error) {
 	if len(chains) == 0 || len(chains[0]) == 0 {
-		return reject(SCTInvalid, "its certificate has no issuer that a CT log could name")
+		return nil, reject(SCTInvalid, "its certificate has no issuer that a CT log could name")
 	}
 	promises, err := readPromises(chains[0][0])
 	if err != nil {
-		return reject(SCTInvalid, "its certificate's promises of CT logs cannot be read: %v", err)
+		return nil, reject(SCTInvalid, "its certificate's promises of CT logs cannot be read: %v", err)
 	}
 	known := false
 	for _, promise := range promises {
@@ -56,14 +55,16 @@ func checkPromises(chains [][]*x509.Certificate, logs map[string]*root.Transpare
 			continue
 		}
 		known = true
-		if slices.ContainsFunc(chains, func(chain []*x509.Certificate) bool { return verifyPromise(promise, chain, log.PublicKey) == nil }) {
-			return nil
+		for _, chain := range chains {
+			if verifyPromise(promise, chain, log.PublicKey) == nil {
+				return chain, nil
+			}
 		}
 	}
 	if known {
-		return reject(SCTInvalid, "the promise of a trusted CT log in its certificate does not verify")
+		return nil, reject(SCTInvalid, "the promise of a trusted CT log in its certificate does not verify")
 	}
-	return reject(SCTInvalid, "no trusted CT log has signed for its certificate: it has %d promises, and none by a trusted log in its time", len(promises))
+	return nil, reject(SCTInvalid, "no trusted CT log has signed for its certificate: it has %d promises, and none by a trusted log in its time", len(promises))
 }
 
 // inService reports whether a log's key was valid when it promised.

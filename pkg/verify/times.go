@@ -44,7 +44,7 @@ func (a *Authority) checkTimes(c *candidate, stamped stamps, proofs []tlog.Proof
 		return nil, reject(TimestampInvalid, "nobody trustworthy says when it was made: neither the log in a signed entry timestamp, nor a timestamp authority of the trust root")
 	}
 	for _, t := range times {
-		if err := a.Keyless.checkLeaf(c.leaf, t); err != nil {
+		if err := a.Keyless.checkChain(c, t); err != nil {
 			return nil, err
 		}
 	}
