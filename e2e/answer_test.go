@@ -115,7 +115,7 @@ func TestEveryBadImageOfAnObjectIsNamed(t *testing.T) {
 }
 
 // TestAPolicyThatDoesNotEnforceSaysWhatItWouldRefuse: in the mode warn to whoever
-// asks, in the mode audit only in the API server's audit log.
+// asks, in the mode audit only in the API server's audit log and an Event of the Pod.
 func TestAPolicyThatDoesNotEnforceSaysWhatItWouldRefuse(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t)
@@ -151,6 +151,10 @@ func TestAPolicyThatDoesNotEnforceSaysWhatItWouldRefuse(t *testing.T) {
 				!strings.Contains(record, `"policy":"`+policy+`@1","mode":"`+mode+`","outcome":"Rejected","reason":"NoSignature"`) {
 				t.Errorf("the audit log has decision %q, image %s", got, record)
 			}
+			eventually(t, "an Event of the Pod", func() bool {
+				described := kubectl(t, "", "describe", "pod", pod, "-n", namespace).Stdout
+				return strings.Contains(described, "WouldBeDenied") && strings.Contains(described, `would be denied by ClusterImagePolicy "`+policy+`"`)
+			})
 		})
 	}
 }

@@ -4,12 +4,16 @@
 package webhook
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"github.com/countersign-dev/countersign/pkg/image"
@@ -34,6 +38,9 @@ type Images struct {
 	// PinDigests refuses a Pod whose image an enforcing policy covers and whose
 	// reference names no digest.
 	PinDigests bool
+	// Admitted is told of each object that is admitted and to be stored, and of what
+	// was found about its images. nil tells nobody.
+	Admitted func(object corev1.ObjectReference, found []policy.Decision)
 	// Metrics and Log are required.
 	Metrics *Metrics
 	Log     logr.Logger
@@ -56,6 +63,9 @@ func (h *Images) Handle(ctx context.Context, req admission.Request) admission.Re
 	}
 	r := review{noMatch: h.NoMatch, occurrences: occurrences, decisions: decisions, pod: isPod(req)}
 	response, decision := r.response()
+	if h.Admitted != nil && decision != decisionDeny && !isDryRun(req) {
+		h.Admitted(reference(req), r.distinct())
+	}
 	h.Metrics.observe("images", req.Operation, decision, start)
 	log := h.logger(req).WithValues("decision", decision, "images", len(occurrences), "duration", time.Since(start).String())
 	if decision == decisionAllow {
@@ -90,11 +100,24 @@ func (h *Images) decide(ctx context.Context, req admission.Request, occurrences 
 
 func isPod(req admission.Request) bool { return req.Kind.Group == "" && req.Kind.Kind == "Pod" }
 
+func isDryRun(req admission.Request) bool { return req.DryRun != nil && *req.DryRun }
+
 func (h *Images) logger(req admission.Request) logr.Logger { return requestLogger(h.Log, req) }
 
 // requestLogger adds what identifies a request, and nothing of its content.
 func requestLogger(log logr.Logger, req admission.Request) logr.Logger {
 	return log.WithValues("uid", req.UID, "operation", req.Operation, "kind", req.Kind.Kind, "subresource", req.SubResource,
 		"namespace", req.Namespace, "name", req.Name, "user", req.UserInfo.Username,
-		"dryRun", req.DryRun != nil && *req.DryRun)
+		"dryRun", isDryRun(req))
+}
+
+// reference names the object of a request. When an object is created, its name may be
+// made by the API server, and is then in the object alone, as its UID is.
+func reference(req admission.Request) corev1.ObjectReference {
+	var object metav1.PartialObjectMetadata
+	_ = json.Unmarshal(req.Object.Raw, &object) // it has been read once: for its images
+	return corev1.ObjectReference{
+		APIVersion: kindOf(req).GroupVersion().String(), Kind: req.Kind.Kind,
+		Namespace: req.Namespace, Name: cmp.Or(req.Name, object.Name, object.GenerateName), UID: object.UID,
+	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	admissionv1 "k8s.io/api/admission/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/countersign-dev/countersign/pkg/image"
@@ -302,6 +303,41 @@ func TestEveryFieldWithABadImageIsACause(t *testing.T) {
 			!strings.Contains(got.Result.Message, cause.Message) {
 			t.Errorf("cause %d is %+v", i, cause)
 		}
+	}
+}
+
+// TestWhatIsAdmittedIsTold with the object that brings it in, so that what a policy
+// in mode audit found can be seen at it. A dry run has no effects.
+func TestWhatIsAdmittedIsTold(t *testing.T) {
+	const generated = `{"metadata":{"generateName":"api-","name":"api-x7k2p","uid":"42"},"spec":{"containers":[{"name":"c","image":"` + bad + `"}]}}`
+	yes := true
+	for name, tt := range map[string]struct {
+		decider Decider
+		object  string
+		dryRun  *bool
+		want    []corev1.ObjectReference
+	}{
+		"a name that the client chose":     {verdicts(audit), pod(bad), nil, []corev1.ObjectReference{{APIVersion: "v1", Kind: "Pod", Namespace: "payments", Name: "api"}}},
+		"a name that the API server chose": {verdicts(audit), generated, nil, []corev1.ObjectReference{{APIVersion: "v1", Kind: "Pod", Namespace: "payments", Name: "api-x7k2p", UID: "42"}}},
+		"a dry run":                        {verdicts(audit), pod(bad), &yes, nil},
+		"a refusal":                        {verdicts(audit, enforce), pod(bad), nil, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []corev1.ObjectReference
+			h := newImages(tt.decider)
+			h.Admitted = func(object corev1.ObjectReference, found []policy.Decision) {
+				if len(found) != 1 || found[0].Image != bad {
+					t.Errorf("decisions: %+v", found)
+				}
+				got = append(got, object)
+			}
+			request := create("", "Pod", tt.object)
+			request.Name, request.Namespace, request.DryRun = "", "payments", tt.dryRun
+			send(t, h, request)
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

@@ -119,7 +119,7 @@ func (o *serveOptions) serve(ctx context.Context, log logr.Logger, d decisions) 
 		Policies: config.Policies, Registry: registries, Tenants: tenants{registries, secrets}, Namespaces: namespaces, Lenient: config.Outages.Note,
 		Exceptions: config.Exceptions, Excepted: config.ExceptionUses.Note,
 	}
-	o.addHandlers(m, log.WithName("webhook"), evaluation, d, loaded.Check)
+	o.addHandlers(m, log.WithName("webhook"), evaluation, d, config.Findings, loaded.Check)
 	rotation := webhook.Rotation{
 		Certificate: certificate, Mutating: mutatingWebhook, Validating: validatingWebhook, LeaderElection: o.leaderElect,
 	}
@@ -158,13 +158,14 @@ func (o *serveOptions) newManager(log logr.Logger, certificate *webhook.Certific
 	})
 }
 
-func (o *serveOptions) addHandlers(m manager.Manager, log logr.Logger, options policy.Options, d decisions, loaded healthz.Checker) {
+func (o *serveOptions) addHandlers(m manager.Manager, log logr.Logger, options policy.Options, d decisions, findings *controller.Findings, loaded healthz.Checker) {
 	options.Metrics, options.Log = policy.NewMetrics(metrics.Registry), log
 	evaluator := policy.NewEvaluator(options)
 	measured, inFlight := webhook.NewMetrics(metrics.Registry), webhook.NewInFlight()
 	server := m.GetWebhookServer()
 	server.Register(webhook.PathImages, webhook.Handler(webhook.WhenReady(loaded, &webhook.Images{
-		Extractor: d.extractor, Decider: evaluator, NoMatch: d.noMatch, PinDigests: o.pinDigests, Metrics: measured, Log: log,
+		Extractor: d.extractor, Decider: evaluator, NoMatch: d.noMatch, PinDigests: o.pinDigests, Admitted: findings.Note,
+		Metrics: measured, Log: log,
 	}), inFlight))
 	pods := &webhook.Pods{Extractor: d.extractor, Pinner: evaluator, Metrics: measured, Log: log}
 	if !o.pinDigests {

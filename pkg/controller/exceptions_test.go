@@ -53,7 +53,7 @@ func TestAnExceptionSaysWhetherItCounts(t *testing.T) {
 	}
 }
 
-// TestUsesOfAnExceptionBecomeEvents: the first at once, further ones once a minute.
+// TestUsesOfAnExceptionBecomeEvents: the first at once, further ones after a while.
 func TestUsesOfAnExceptionBecomeEvents(t *testing.T) {
 	obj := &v1alpha1.ImagePolicyException{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "x"}}
 	r, recorder := newReplica(t, obj), events.NewFakeRecorder(10)
@@ -78,7 +78,7 @@ func TestUsesOfAnExceptionBecomeEvents(t *testing.T) {
 			t.Errorf("the Event does not say %q: %s", want, got)
 		}
 	}
-	if left := uses.due(time.Now().Add(2 * outagePause)); len(left) != 1 {
+	if left := uses.uses.due(time.Now().Add(2 * tallyPause)); len(left) != 1 {
 		t.Errorf("%d Events are due after a while, want 1", len(left))
 	}
 }

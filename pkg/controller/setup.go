@@ -47,6 +47,8 @@ type Config struct {
 	ExceptionUses   *ExceptionUses
 	// Outages is to be told of what policies accept in an outage.
 	Outages *Outages
+	// Findings is to be told of what is admitted although a policy does not accept it.
+	Findings *Findings
 	// Sigstore says how objects of policy.sigstore.dev are read.
 	Sigstore conversion.Options
 	// requests is told of the requests to Logs.
@@ -118,7 +120,8 @@ func Setup(m ctrl.Manager, config Config) (*Readiness, error) {
 	return ready, nil
 }
 
-// setupUses adds what shows each use of an exception or an outage rule.
+// setupUses adds what shows each use of an exception or an outage rule, and what
+// policies that do not refuse found.
 func setupUses(m ctrl.Manager, config Config) error {
 	exceptions := &exceptionStatus{client: m.GetClient(), maxAge: config.MaxExceptionAge}
 	if err := exceptions.setup(m); err != nil {
@@ -126,8 +129,9 @@ func setupUses(m ctrl.Manager, config Config) error {
 	}
 	config.ExceptionUses.client, config.ExceptionUses.recorder = m.GetClient(), m.GetEventRecorder("countersign")
 	config.Outages.client, config.Outages.recorder = m.GetClient(), m.GetEventRecorder("countersign")
-	if err := errors.Join(m.Add(config.Outages), m.Add(config.ExceptionUses)); err != nil {
-		return fmt.Errorf("uses of exceptions and outage rules: %w", err)
+	config.Findings.recorder = m.GetEventRecorder("countersign")
+	if err := errors.Join(m.Add(config.Outages), m.Add(config.ExceptionUses), m.Add(config.Findings)); err != nil {
+		return fmt.Errorf("events about admissions: %w", err)
 	}
 	return nil
 }
@@ -145,7 +149,7 @@ func NewTrust(c cluster.Cluster, namespace string) Config {
 		Logs:    trust.NewLogs(history, secrets, requests.of),
 		Roots:   trust.NewRoots(trust.NewNamespaceConfigMaps(c.GetClient(), namespace)),
 		Secrets: secrets,
-		Outages: &Outages{},
+		Outages: &Outages{}, Findings: &Findings{},
 
 		Exceptions: &policy.Exceptions{}, MaxExceptionAge: v1alpha1.DefaultMaxExceptionAge, ExceptionUses: &ExceptionUses{},
 		requests: requests,

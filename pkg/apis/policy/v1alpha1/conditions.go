@@ -117,6 +117,9 @@ const (
 	// ReasonAcceptedInOutage (Events of policies): images were accepted without full
 	// verification, as spec.onUnavailable allows.
 	ReasonAcceptedInOutage = "AcceptedInOutage"
+	// ReasonWouldBeDenied (Events of Pods, workloads and what else holds images): it was
+	// admitted because the policy that does not accept it has mode warn or audit.
+	ReasonWouldBeDenied = "WouldBeDenied"
 	// ReasonUnavailable: the log, mirror or key service did not answer, or not in
 	// time.
 	ReasonUnavailable = "Unavailable"
