@@ -74,6 +74,7 @@ func TestPoliciesOfPolicyController(t *testing.T) {
 		"a policy works as its author meant": worksAsItsAuthorMeant,
 		"what cannot be kept is refused":     whatCannotBeKeptIsRefused,
 		"a trust root is none of ours":       theirTrustRootIsItsOwn,
+		"a match is about objects' labels":   aMatchIsAboutTheLabelsOfObjects,
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
@@ -227,6 +228,35 @@ func theirTrustRootIsItsOwn(t *testing.T) {
 	mustKubectl(t, root(ca.Chain), "apply", "-f", "-")
 	inForce(t, "trustroots.policy.sigstore.dev/"+name)
 	refusedBySigstore(t, runPod(t, namespace, newName(t), image.Ref()), name, "CertificateInvalid")
+}
+
+// aMatchIsAboutTheLabelsOfObjects: of a Deployment its own, and not those of its template,
+// by which a selector of ours would go.
+func aMatchIsAboutTheLabelsOfObjects(t *testing.T) {
+	t.Helper()
+	namespace := newNamespace(t)
+	image := pushImage(t, S(t).Registry)
+	name := newName(t)
+	sigstorePolicy(t, name, image, "v1beta1", "  - static: {action: fail}\n  match:\n"+
+		"  - {group: apps, version: v1, resource: deployments, selector: {matchLabels: {app: shop}}}\n"+
+		"  - {version: '*', resource: pods, selector: {matchExpressions: [{key: app, operator: In, values: [shop]}]}}\n")
+	deployment := func(own, template string) stack.Result {
+		return kubectl(t, manifestOf(t, object{
+			"apiVersion": "apps/v1", "kind": "Deployment",
+			"metadata": object{"name": newName(t), "namespace": namespace, "labels": object{"app": own}},
+			"spec": object{"replicas": 0, "selector": object{"matchLabels": object{"app": template}}, "template": object{
+				"metadata": object{"labels": object{"app": template}},
+				"spec":     object{"containers": []any{container("app", image.Ref())}},
+			}},
+		}), "create", "-f", "-")
+	}
+	pod := func(label string) stack.Result {
+		return kubectl(t, "", "run", newName(t), "-n", namespace, "--image="+image.Ref(), "--labels=app="+label)
+	}
+	refusedBySigstore(t, deployment("shop", "web"), name, "StaticDenied")
+	admitted(t, deployment("web", "shop"))
+	refusedBySigstore(t, pod("shop"), name, "StaticDenied")
+	admitted(t, pod("web"))
 }
 
 // refusedBySigstore wants kubectl to have been refused by a policy of policy.sigstore.dev.

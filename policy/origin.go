@@ -34,6 +34,9 @@ type Origin struct {
 	// each Pod template. It is called when a policy asks, at most once for an object
 	// if it remembers; nil where nobody knows.
 	Labels func() ([]map[string]string, error)
+	// ObjectLabels returns the labels of the object itself, as Labels does those of its
+	// Pods.
+	ObjectLabels func() (map[string]string, error)
 }
 
 // Namespaces knows the labels of namespaces.

@@ -25,7 +25,8 @@ type selection struct {
 // objectMatch selects the objects of one kind.
 type objectMatch struct {
 	group, version, resource string
-	labels                   labels.Requirements
+	// pods is about the labels of the object's Pods, object about its own.
+	pods, object labels.Requirements
 }
 
 // reach says whether a selection takes an origin in. What cannot be read is taken in, since
@@ -87,9 +88,29 @@ func (m *objectMatch) reaches(v view) reach {
 		return perhaps
 	case m.group != v.Resource.Group, m.resource != v.Resource.Resource, m.version != "" && m.version != v.Resource.Version:
 		return outside
-	case len(m.labels) == 0:
+	}
+	return min(m.objectReached(v), m.podsReached(v))
+}
+
+func (m *objectMatch) objectReached(v view) reach {
+	if len(m.object) == 0 {
 		return inside
-	case v.Labels == nil:
+	}
+	if v.ObjectLabels == nil {
+		return perhaps
+	}
+	found, err := v.ObjectLabels()
+	if err != nil {
+		return perhaps
+	}
+	return reachOf(matches(m.object, labels.Set(found)))
+}
+
+func (m *objectMatch) podsReached(v view) reach {
+	if len(m.pods) == 0 {
+		return inside
+	}
+	if v.Labels == nil {
 		return perhaps
 	}
 	sets, err := v.Labels()
@@ -98,7 +119,7 @@ func (m *objectMatch) reaches(v view) reach {
 	}
 	selected := 0
 	for _, set := range sets {
-		if matches(m.labels, labels.Set(set)) {
+		if matches(m.pods, labels.Set(set)) {
 			selected++
 		}
 	}
@@ -138,13 +159,18 @@ func (p *Policy) compileSelection(namespaces *v1alpha1.LabelSelector, match []v1
 	}
 	unreadable := false
 	for i := range match {
-		requirements, err := match[i].Selector.Requirements()
+		pods, err := match[i].Selector.Requirements()
 		if err != nil {
 			p.problem(PartSpec, fmt.Sprintf("spec.match[%d].selector", i), err)
 			unreadable = true
 		}
+		object, err := match[i].ObjectSelector.Requirements()
+		if err != nil {
+			p.problem(PartSpec, fmt.Sprintf("spec.match[%d].objectSelector", i), err)
+			unreadable = true
+		}
 		p.selection.match = append(p.selection.match, objectMatch{
-			group: match[i].Group, version: match[i].Version, resource: match[i].Resource, labels: requirements,
+			group: match[i].Group, version: match[i].Version, resource: match[i].Resource, pods: pods, object: object,
 		})
 	}
 	if unreadable {

@@ -23,6 +23,8 @@ type Extractor interface {
 	PullNames(gvk schema.GroupVersionKind, raw []byte) (image.PullNames, error)
 	// Labels returns the labels of the Pods that the object brings in.
 	Labels(gvk schema.GroupVersionKind, raw []byte) ([]map[string]string, error)
+	// ObjectLabels returns the labels of the object itself.
+	ObjectLabels(gvk schema.GroupVersionKind, raw []byte) (map[string]string, error)
 }
 
 // originOf returns where the images of a request come from. Both webhooks ask it, so that
@@ -32,10 +34,11 @@ type Extractor interface {
 func originOf(x Extractor, req admission.Request) policy.Origin {
 	pull, _ := x.PullNames(kindOf(req), req.Object.Raw)
 	return policy.Origin{
-		Pull:      pull,
-		Namespace: req.Namespace,
-		Resource:  schema.GroupVersionResource{Group: req.Resource.Group, Version: req.Resource.Version, Resource: req.Resource.Resource},
-		Labels:    sync.OnceValues(func() ([]map[string]string, error) { return x.Labels(kindOf(req), req.Object.Raw) }),
+		Pull:         pull,
+		Namespace:    req.Namespace,
+		Resource:     schema.GroupVersionResource{Group: req.Resource.Group, Version: req.Resource.Version, Resource: req.Resource.Resource},
+		Labels:       sync.OnceValues(func() ([]map[string]string, error) { return x.Labels(kindOf(req), req.Object.Raw) }),
+		ObjectLabels: sync.OnceValues(func() (map[string]string, error) { return x.ObjectLabels(kindOf(req), req.Object.Raw) }),
 	}
 }
 

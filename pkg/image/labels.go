@@ -27,11 +27,32 @@ func (x *Extractor) Labels(gvk schema.GroupVersionKind, raw []byte) ([]map[strin
 	if !ok {
 		return nil, fmt.Errorf("kind %s of %s: %w", gvk.Kind, gvk.GroupVersion(), ErrUnknownKind)
 	}
+	found, err := labelsAt(gvk, raw, h.labelled())
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		found = append(found, nil)
+	}
+	return found, nil
+}
+
+// ObjectLabels returns the labels of the object itself. Errors are those of Labels.
+func (x *Extractor) ObjectLabels(gvk schema.GroupVersionKind, raw []byte) (map[string]string, error) {
+	found, err := labelsAt(gvk, raw, []path{{}})
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	return found[0], nil
+}
+
+// labelsAt reads metadata.labels of what is at each of the paths.
+func labelsAt(gvk schema.GroupVersionKind, raw []byte, templates []path) ([]map[string]string, error) {
 	if err := checkType(gvk, raw); err != nil {
 		return nil, fmt.Errorf("read %s: %w", gvk.Kind, err)
 	}
 	var found []map[string]string
-	for _, template := range h.labelled() {
+	for _, template := range templates {
 		err := walk(raw, template, func(r *reader, at place) error {
 			labels, err := r.labels(at)
 			found = append(found, labels)
@@ -40,9 +61,6 @@ func (x *Extractor) Labels(gvk schema.GroupVersionKind, raw []byte) ([]map[strin
 		if err != nil {
 			return nil, fmt.Errorf("read the labels of the %s: %w", gvk.Kind, err)
 		}
-	}
-	if len(found) == 0 {
-		found = append(found, nil)
 	}
 	return found, nil
 }

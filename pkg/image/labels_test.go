@@ -60,6 +60,21 @@ func TestLabelsAreThoseOfThePods(t *testing.T) {
 	}
 }
 
+func TestLabelsOfAnObjectAreItsOwn(t *testing.T) {
+	deployment := schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"}
+	for raw, want := range map[string]map[string]string{
+		`{"metadata":{"labels":{"app":"web"}},"spec":{"template":{"metadata":{"labels":{"app":"shop"}}}}}`: {"app": "web"},
+		`{"spec":{"template":{"metadata":{"labels":{"app":"shop"}}}}}`:                                     nil,
+		`{"metadata":null}`: nil,
+		`{}`:                nil,
+	} {
+		got, err := NewExtractor().ObjectLabels(deployment, []byte(raw))
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%s: %v (-want +got):\n%s", raw, err, diff)
+		}
+	}
+}
+
 func TestLabelsThatCannotBeReadAreAnError(t *testing.T) {
 	var many []string
 	for i := range maxLabels + 1 {
@@ -79,6 +94,9 @@ func TestLabelsThatCannotBeReadAreAnError(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if got, err := NewExtractor().Labels(pod, []byte(raw)); err == nil {
 				t.Errorf("got %v", got)
+			}
+			if got, err := NewExtractor().ObjectLabels(pod, []byte(raw)); err == nil {
+				t.Errorf("of the object: got %v", got)
 			}
 		})
 	}

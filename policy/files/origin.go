@@ -18,8 +18,9 @@ import (
 // resource nobody here knows the name in URLs: policies that match kinds cover it.
 func origin(x *image.Extractor, o Object) policy.Origin {
 	from := policy.Origin{
-		Namespace: namespaceOf(o),
-		Labels:    func() ([]map[string]string, error) { return x.Labels(o.Kind, o.JSON) },
+		Namespace:    namespaceOf(o),
+		Labels:       func() ([]map[string]string, error) { return x.Labels(o.Kind, o.JSON) },
+		ObjectLabels: func() (map[string]string, error) { return x.ObjectLabels(o.Kind, o.JSON) },
 	}
 	for _, k := range image.Kinds() {
 		if k.GroupVersionKind == o.Kind {

@@ -38,6 +38,12 @@ type ResourceMatch struct {
 	// every object.
 	// +optional
 	Selector *LabelSelector `json:"selector,omitempty"`
+
+	// objectSelector is about the labels of the object itself, also where it has a
+	// Pod template with labels of its own. It is what policy.sigstore.dev means by a
+	// selector. Whoever writes the object chooses them. It defaults to every object.
+	// +optional
+	ObjectSelector *LabelSelector `json:"objectSelector,omitempty"`
 }
 
 // LabelSelector selects by labels: all of its requirements must hold. An empty one

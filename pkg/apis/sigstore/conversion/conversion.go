@@ -50,9 +50,29 @@ type converter struct {
 	warnings []string
 	// settled are fields of ours that have been refused under another path.
 	settled []string
+	// theirs are the paths of fields that have another one in our object, by that.
+	theirs map[string]string
 }
 
 func (c *converter) refuse(err *field.Error) { c.refused = append(c.refused, err) }
+
+// moved takes down that what is at ours in our object is at theirs in the one that is read.
+func (c *converter) moved(ours, theirs *field.Path) {
+	if c.theirs == nil {
+		c.theirs = map[string]string{}
+	}
+	c.theirs[ours.String()] = theirs.String()
+}
+
+// original returns the path, in the object that is read, of a field of ours.
+func (c *converter) original(ours string) string {
+	for end := len(ours); end > 0; end = strings.LastIndexAny(ours[:end], ".[") {
+		if theirs, moved := c.theirs[ours[:end]]; moved {
+			return theirs + ours[end:]
+		}
+	}
+	return ours
+}
 
 func (c *converter) warnf(path *field.Path, format string, args ...any) {
 	c.warnings = append(c.warnings, path.String()+": "+fmt.Sprintf(format, args...))
@@ -63,7 +83,9 @@ func (c *converter) warnf(path *field.Path, format string, args ...any) {
 func (c *converter) refuseAlso(errs field.ErrorList) {
 	before := c.refused
 	for _, err := range errs {
-		if !covered(err.Field, before) && !slices.Contains(c.settled, err.Field) {
+		settled := slices.Contains(c.settled, err.Field)
+		err.Field = c.original(err.Field)
+		if !settled && !covered(err.Field, before) {
 			c.refuse(err)
 		}
 	}

@@ -4,6 +4,8 @@
 package conversion
 
 import (
+	"fmt"
+	"regexp"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -22,7 +24,8 @@ type Policy struct {
 	// are any, the object is not to be accepted; where it is there already, what they
 	// are about accepts nothing.
 	Refused field.ErrorList
-	// CoversNothing is set when none of its patterns can match an image in that API.
+	// CoversNothing is set when none of its patterns can match an image in that API, or
+	// none of what it says of objects an object.
 	CoversNothing bool
 	// Warnings are what is different here, and what is dangerous.
 	Warnings []string
@@ -47,14 +50,12 @@ func ClusterImagePolicy(raw []byte, o Options) Policy {
 	out.Spec.Images = c.images(path.Child("images"), in.Spec.Images)
 	out.Spec.Authorities = c.authorities(path.Child("authorities"), in.Spec.Authorities)
 	c.program(path.Child("policy"), in.Spec.Policy)
-	if len(in.Spec.Match) > 0 {
-		c.refuse(field.Forbidden(path.Child("match"), "countersign does not choose policies by resource"))
-	}
+	out.Spec.Match = c.match(path.Child("match"), in.Spec.Match)
 	out.SetDefaults()
 	c.refuseAlso(validation.ClusterImagePolicy(out))
 	return Policy{
 		Object: out, Refused: c.refused, Warnings: c.warnings,
-		CoversNothing: len(in.Spec.Images) > 0 && len(out.Spec.Images) == 0,
+		CoversNothing: len(in.Spec.Images) > 0 && len(out.Spec.Images) == 0 || len(in.Spec.Match) > 0 && len(out.Spec.Match) == 0,
 	}
 }
 
@@ -80,25 +81,42 @@ func (p *Policy) Qualify() {
 // whole name is compared, the registry and the digest with it.
 func (c *converter) images(path *field.Path, patterns []sigstore.ImagePattern) []v1alpha1.ImagePattern {
 	var kept []v1alpha1.ImagePattern
+	var idle field.ErrorList
 	for i, pattern := range patterns {
 		if matchesNothing(pattern.Glob) {
-			c.refuse(field.Invalid(path.Index(i).Child("glob"), pattern.Glob,
+			idle = append(idle, field.Invalid(path.Index(i).Child("glob"), pattern.Glob,
 				"matches no image in that API, which compares the whole name: begin it with the registry, or with **"))
 			continue
 		}
+		c.moved(path.Index(len(kept)), path.Index(i))
 		kept = append(kept, v1alpha1.ImagePattern{Glob: pattern.Glob})
 	}
-	if len(patterns) > 0 && len(kept) == 0 {
-		c.settled = append(c.settled, path.String())
-	}
+	c.idle(path, idle, len(kept) > 0)
 	return kept
 }
+
+// idle takes alternatives in a list that select nothing, in that API as well. They are
+// left out, with a warning; a policy of which nothing is left was not meant so.
+func (c *converter) idle(path *field.Path, errs field.ErrorList, othersRemain bool) {
+	if !othersRemain && len(errs) > 0 {
+		c.settled = append(c.settled, path.String())
+		c.refused = append(c.refused, errs...)
+		return
+	}
+	for _, err := range errs {
+		c.warnings = append(c.warnings, fmt.Sprintf("%s: %q %s", err.Field, err.BadValue, err.Detail))
+	}
+}
+
+// readable is what patterns of that API are written in. While one cannot be read, no image
+// is let by there.
+var readable = regexp.MustCompile(`^[-a-zA-Z0-9_:/*.@]+$`)
 
 // matchesNothing reports whether a pattern of that API can match no image at all: every
 // whole name has a slash, and only ** and a slash match one. Alone, * stands for
 // index.docker.io/library/*.
 func matchesNothing(glob string) bool {
-	return glob != "" && glob != "*" && !strings.Contains(glob, "/") && !strings.Contains(glob, "**")
+	return readable.MatchString(glob) && glob != "*" && !strings.Contains(glob, "/") && !strings.Contains(glob, "**")
 }
 
 // program refuses a program over what was found: without it, more would be accepted.

@@ -204,10 +204,18 @@ func TestWhatCannotBeKeptIsRefusedWithItsPath(t *testing.T) {
 		"a list where a text is":                   {spec("mode: [warn]"), []string{"spec"}},
 		"a program over what was found":            {spec("policy: {type: cue, data: x}"), []string{"spec.policy"}},
 		"a program of no known type":               {spec("policy: {type: cel, data: x}"), []string{"spec.policy.type"}},
-		"resources":                                {spec("match: [{resource: pods}]"), []string{"spec.match"}},
+		"a resource of no version":                 {spec("match: [{resource: pods}]"), []string{"spec.match[0].version"}},
+		"a kind in the place of a resource":        {spec("match: [{version: '*', resource: Pod}]"), []string{"spec.match[0].resource"}},
+		"labels of no resource":                    {spec("match: [{version: '*', selector: {matchLabels: {a: b}}}]"), []string{"spec.match[0].resource"}},
+		"an operator that is none":                 {spec("match: [{version: '*', resource: pods, selector: {matchExpressions: [{key: a, operator: in, values: [b]}]}}]"), []string{"spec.match[0].selector.matchExpressions[0].operator"}},
+		"a selector that selects nothing":          {spec("match: [{resource: pods}, {version: v1, group: apps, resource: deployments, selector: {matchExpressions: [{key: a, operator: In}]}}]"), []string{"spec.match[1].selector"}},
+		"a pattern after one that does nothing":    {"{images: [{glob: nginx}, {glob: 'corp.example/['}], authorities: [" + good + "]}", []string{"spec.images[1].glob"}},
+		"a field of selectors of ours":             {spec("match: [{version: '*', resource: pods, objectSelector: {}}]"), []string{"spec.match[0].objectSelector"}},
+		"a misspelt selector":                      {spec("match: [{version: '*', resource: pods, selector: {matchLabel: {a: b}}}]"), []string{"spec.match[0].selector.matchLabel"}},
+		"more resources than there may be":         {spec("match: [" + strings.Repeat("{version: '*', resource: pods},", 33) + "]"), []string{"spec.match"}},
 		"more patterns than there may be":          {"{images: [" + strings.Repeat("{glob: a/b},", 129) + "], authorities: [" + good + "]}", []string{"spec.images"}},
 		"an empty pattern":                         {"{images: [{glob: ''}], authorities: [" + good + "]}", []string{"spec.images[0].glob"}},
-		"a pattern that matches nothing":           {"{images: [{glob: a/b}, {glob: images.*}], authorities: [" + good + "]}", []string{"spec.images[1].glob"}},
+		"patterns that match nothing":              {"{images: [{glob: nginx}, {glob: images.*}], authorities: [" + good + "]}", []string{"spec.images[0].glob", "spec.images[1].glob"}},
 		"a pattern with brackets":                  {"{images: [{glob: '['}], authorities: [" + good + "]}", []string{"spec.images[0].glob"}},
 		"a digest that is too short":               {"{images: [{glob: 'a.test/b@sha256:12'}], authorities: [" + good + "]}", []string{"spec.images[0].glob"}},
 		"an empty authority":                       {with("{}"), []string{at}},
@@ -283,7 +291,7 @@ func TestPatternsThatMatchNothingCoverNothing(t *testing.T) {
 		"Docker Hub's official images":    {"[{glob: '*'}]", false, 1},
 		"everything":                      {"[{glob: '**'}]", false, 1},
 		"a part of any name":              {"[{glob: '**demo**'}]", false, 1},
-		"a pattern that cannot be read":   {"[{glob: '['}]", true, 0},
+		"a pattern that cannot be read":   {"[{glob: '['}]", false, 1},
 		"one with a slash that cannot be": {"[{glob: 'a.test/['}]", false, 1},
 		"none":                            {"[]", false, 0},
 		"something else than a list":      {"5", false, 0},
@@ -295,6 +303,9 @@ func TestPatternsThatMatchNothingCoverNothing(t *testing.T) {
 			}
 			if tt.nothing && len(refused) == 0 {
 				t.Error("a policy that covers nothing is accepted")
+			}
+			if idle := tt.kept > 0 && strings.Contains(tt.images, "images.*"); idle && (len(refused) > 0 || len(converted.Warnings) != 1) {
+				t.Errorf("a pattern that does nothing beside others: refused %q, warnings %q, want one warning", refused, converted.Warnings)
 			}
 		})
 	}

@@ -75,6 +75,7 @@ func matches(path *field.Path, match []v1alpha1.ResourceMatch) field.ErrorList {
 			}
 		}
 		errs = append(errs, labelSelector(at.Child("selector"), m.Selector)...)
+		errs = append(errs, labelSelector(at.Child("objectSelector"), m.ObjectSelector)...)
 	}
 	return errs
 }
@@ -88,8 +89,12 @@ func selectionWarnings(namespaces *v1alpha1.LabelSelector, match []v1alpha1.Reso
 			"spec.namespaceSelector: whoever may update a namespace can change its label %q, and with it whether the policy covers what runs there; only %s cannot be changed", keys[0], corev1.LabelMetadataName))
 	}
 	for i := range match {
+		const chosen = "whoever writes an object chooses its labels, and with them whether the policy covers it"
 		if match[i].Selector != nil {
-			warnings = append(warnings, fmt.Sprintf("spec.match[%d].selector: whoever writes an object chooses its labels, and with them whether the policy covers it", i))
+			warnings = append(warnings, fmt.Sprintf("spec.match[%d].selector: %s", i, chosen))
+		}
+		if match[i].ObjectSelector != nil {
+			warnings = append(warnings, fmt.Sprintf("spec.match[%d].objectSelector: %s", i, chosen))
 		}
 	}
 	pods := func(m v1alpha1.ResourceMatch) bool {
