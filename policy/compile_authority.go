@@ -177,6 +177,7 @@ func compileRequirements(verifier *verify.Authority, a *v1alpha1.Authority, path
 		}
 		verifier.Attestations = append(verifier.Attestations, verify.AttestationRequirement{
 			Name: attestation.Name, PredicateType: verify.PredicateType(attestation.PredicateType),
+			AnyOne: true, // a policy cannot say yet what they must say
 		})
 	}
 	if verifier.SkipSignature && len(verifier.Attestations) == 0 {

@@ -80,7 +80,7 @@ func TestAllThatAnAuthorityAsksForIsAskedFor(t *testing.T) {
 		t.Error("the timestamps' trust root is not the one that is named")
 	}
 	want := []verify.AttestationRequirement{
-		{Name: "sbom", PredicateType: "https://spdx.dev/Document"}, {Name: "own", PredicateType: "https://corp.example/own"},
+		{Name: "sbom", PredicateType: "https://spdx.dev/Document", AnyOne: true}, {Name: "own", PredicateType: "https://corp.example/own", AnyOne: true},
 	}
 	if diff := cmp.Diff(want, got.Attestations); diff != "" {
 		t.Errorf("attestations (-want +got):\n%s", diff)

@@ -46,9 +46,22 @@ func (m *memory) remember(ev *evidence, result PolicyResult) {
 	if m == nil || ev.digest == "" {
 		return
 	}
+	authorities := slices.Clone(result.Authorities)
+	for i := range authorities {
+		authorities[i].Verdict = withoutContent(authorities[i].Verdict)
+	}
 	m.images.Add(remembered{ev.ref.Repository(), ev.digest, ev.scope}, acceptance{
-		at: time.Now(), verdict: result.Verdict, authorities: slices.Clone(result.Authorities),
+		at: time.Now(), verdict: withoutContent(result.Verdict), authorities: authorities,
 	})
+}
+
+// withoutContent returns the verdict without what attestations say: that was looked at when
+// it was reached, and would take megabytes of each image.
+func withoutContent(v verify.Verdict) verify.Verdict {
+	if good, ok := v.(verify.Verified); ok {
+		return verify.Verified{Evidence: good.Evidence.WithoutContent()}
+	}
+	return v
 }
 
 func (m *memory) recall(ev *evidence) (acceptance, bool) {

@@ -4,6 +4,7 @@
 package verify
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -24,9 +25,17 @@ type AttestationRequirement struct {
 	// PredicateType is the URI of the predicate's type: see PredicateType for
 	// the short names.
 	PredicateType string
+	// AnyOne ends the search with the first that is good: nobody asks what they say.
+	// Otherwise each is judged, and all that are good are handed on.
+	AnyOne bool
 }
 
-// AttestationEvidence is one attestation that was required and verified.
+// maxAccepted bounds the different attestations that are handed on for one requirement.
+// One that is not handed on could be the one that a policy is about, so more are refused.
+const maxAccepted = 128
+
+// AttestationEvidence is one attestation that was required and verified. There are several
+// of one name where several were good.
 type AttestationEvidence struct {
 	Name          string       `json:"name"`
 	PredicateType string       `json:"predicateType"`
@@ -66,34 +75,72 @@ func PredicateType(name string) string {
 // NeedsAttestations reports whether the authority asks for attestations.
 func (a *Authority) NeedsAttestations() bool { return len(a.Attestations) > 0 }
 
-// verifyAttestation looks for a good attestation of the required type. The verdict
-// is the evidence so far with this attestation, or why there is none.
+// verifyAttestation looks for good attestations of the required type. The verdict is the
+// evidence so far with these attestations, or why there is none.
 func (a *Authority) verifyAttestation(ctx context.Context, digest string, signatures []Signature, required AttestationRequirement, so Evidence) Verdict {
 	if required.PredicateType == "" || required.PredicateType == signPredicateType {
 		return Rejected{Reason: PolicyNotReady, Detail: "the attestation " + printable(required.Name) + " has no predicate type of an attestation"}
 	}
-	switch v := a.search(ctx, digest, signatures, purpose{predicateType: required.PredicateType}).(type) {
-	case Verified:
-		fields, err := statementFields(v.Evidence.statement)
+	accepted, refusal := a.accept(ctx, digest, signatures, required)
+	switch refusal := refusal.(type) {
+	case nil:
+	case Rejected:
+		return aboutAttestation(refusal, required)
+	default:
+		return refusal
+	}
+	so.Attestations = slices.Clone(so.Attestations)
+	for _, found := range accepted {
+		fields, err := statementFields(found.statement)
 		if err != nil {
 			return verdictOf(err)
 		}
-		so.Attestations = append(slices.Clone(so.Attestations), AttestationEvidence{
+		so.Attestations = append(so.Attestations, AttestationEvidence{
 			Name:          required.Name,
 			PredicateType: required.PredicateType,
-			Signer:        v.Evidence.Signer,
-			Proofs:        v.Evidence.Proofs,
+			Signer:        found.Signer,
+			Proofs:        found.Proofs,
 			Predicate:     fields["predicate"],
 		})
-		if so.Signer == "" { // no signature was asked for
-			so.Signer = v.Evidence.Signer
-		}
-		return Verified{Evidence: so}
-	case Rejected:
-		return aboutAttestation(v, required)
-	default:
-		return v
 	}
+	if so.Signer == "" { // no signature was asked for
+		so.Signer = accepted[0].Signer
+	}
+	return Verified{Evidence: so}
+}
+
+// accept returns the evidence of the good attestations of the required type, at least one, or
+// the verdict that there is none. Copies of one statement count once, however often somebody
+// wrote them into the registry. Where all are asked for, one that nobody could judge is a
+// refusal: it could be good, and say what none of the others does.
+func (a *Authority) accept(ctx context.Context, digest string, signatures []Signature, required AttestationRequirement) ([]Evidence, Verdict) {
+	want := purpose{predicateType: required.PredicateType}
+	if required.AnyOne {
+		found := a.search(ctx, digest, signatures, want)
+		if good, ok := found.(Verified); ok {
+			return []Evidence{good.Evidence}, nil
+		}
+		return nil, found
+	}
+	var accepted []Evidence
+	var refusal Verdict = Rejected{Reason: NoSignature, Detail: attestationMessage}
+	for _, s := range signatures {
+		verdict := a.search(ctx, digest, []Signature{s}, want)
+		good, ok := verdict.(Verified)
+		switch {
+		case !ok:
+			refusal = further(refusal, verdict)
+		case slices.ContainsFunc(accepted, func(e Evidence) bool { return bytes.Equal(e.statement, good.Evidence.statement) }):
+		case len(accepted) == maxAccepted:
+			return nil, Rejected{Reason: LimitExceeded, Detail: fmt.Sprintf("the image has more than %d different ones that are good: replace them, and do not add to them", maxAccepted)}
+		default:
+			accepted = append(accepted, good.Evidence)
+		}
+	}
+	if _, unjudged := refusal.(Unavailable); unjudged || len(accepted) == 0 {
+		return nil, refusal
+	}
+	return accepted, nil
 }
 
 // aboutAttestation says a rejection in the terms of attestations. Reasons that

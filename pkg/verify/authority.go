@@ -140,7 +140,12 @@ func (a *Authority) verifyImage(ctx context.Context, digest string, signatures [
 	if a.SkipSignature {
 		return Verified{Evidence: Evidence{Format: formatAttestations, VerifiedAt: time.Now().UTC()}}
 	}
-	return a.search(ctx, digest, signatures, purpose{})
+	found := a.search(ctx, digest, signatures, purpose{})
+	if good, ok := found.(Verified); ok {
+		good.Evidence.statement = nil // whoever keeps the verdict need not keep what was signed
+		return good
+	}
+	return found
 }
 
 // search returns the verdict on the best of the signatures for a purpose.

@@ -23,6 +23,7 @@ const (
 	MaxBundleBytes  = maxBundleBytes
 	MaxLogEntries   = maxLogEntries
 	MaxDetailBytes  = maxDetailBytes
+	MaxAccepted     = maxAccepted
 )
 
 // ParseAndVerify parses a signature and verifies it under key; it returns the

@@ -63,7 +63,8 @@ type Evidence struct {
 	// Proofs holds one proof for each distinct log that was required. It is
 	// empty only where the policy says insecureIgnoreTlog, or is static.
 	Proofs []tlog.Proof `json:"proofs,omitempty"`
-	// Attestations are those that were required beside the signature, verified.
+	// Attestations are those that were required beside the signature, verified: for each
+	// requirement one or, unless it says AnyOne, all that were good.
 	Attestations []AttestationEvidence `json:"attestations,omitempty"`
 	// SignedAt is when the signature was there already, in the words of those who
 	// are trusted to know: timestamp authorities, and logs in signed entry
@@ -72,8 +73,19 @@ type Evidence struct {
 	// VerifiedAt is when the verdict was reached.
 	VerifiedAt time.Time `json:"verifiedAt"`
 
-	// statement is what was signed, if that is a statement.
+	// statement is what was signed, if that is a statement, until the verdict on the
+	// whole image is reached.
 	statement []byte
+}
+
+// WithoutContent returns the evidence without what the attestations say, for those who keep
+// it: predicates are as large as registries may serve them.
+func (e Evidence) WithoutContent() Evidence {
+	e.Attestations = slices.Clone(e.Attestations)
+	for i := range e.Attestations {
+		e.Attestations[i].Predicate = nil
+	}
+	return e
 }
 
 // Unasked says why a log could not be asked whether what it proves here is in its history,
