@@ -94,7 +94,7 @@ func TestForkAtEveryDepth(t *testing.T) {
 	const size = 1000
 	l, _ := logged(t, size)
 	server := serve(t, l)
-	log, client := configured(t, l), dial(t, server.URL)
+	log, client := configured(t, l), dialThrough(t, &inMemory{server: server})
 	for depth := range size {
 		fork := l.Fork(depth)
 		body := []byte("a different entry")

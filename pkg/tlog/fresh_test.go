@@ -6,6 +6,7 @@ package tlog_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -76,7 +77,7 @@ type inMemory struct {
 	asked  int
 }
 
-func (m *inMemory) RoundTrip(r *http.Request) (*http.Response, error) {
+func (m *inMemory) RoundTrip(r *http.Request) (resp *http.Response, err error) {
 	m.mu.Lock()
 	m.asked++
 	down := m.down
@@ -85,6 +86,11 @@ func (m *inMemory) RoundTrip(r *http.Request) (*http.Response, error) {
 		time.Sleep(time.Second)
 		return nil, errors.New("connection refused")
 	}
+	defer func() {
+		if p := recover(); p != nil { // with http.ErrAbortHandler, as those panic that cut a connection
+			resp, err = nil, fmt.Errorf("the connection was cut: %v", p)
+		}
+	}()
 	recorder := httptest.NewRecorder()
 	m.server.Config.Handler.ServeHTTP(recorder, r)
 	return recorder.Result(), nil

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -252,36 +253,38 @@ func TestRollback(t *testing.T) {
 			l, _ := logged(t, size)
 			history := seeded(l, size)
 			server := serve(t, l)
-			prover := online(t, l, server, history)
+			synctest.Test(t, func(t *testing.T) {
+				prover := timeless(t, l, server, history)
 
-			// The log is restored from a backup. It still has what was there,
-			// and cannot show that this is the beginning of what was seen.
-			restored := l.Fork(size - back)
-			server.Show(restored, 0)
-			_, err := prover.Poll(t.Context())
-			wantErr(t, err, tlog.ErrInconsistent)
-			if errors.Is(err, tlog.ErrUnavailable) {
-				t.Errorf("a rollback is told as an outage: %v", err)
-			}
+				// The log is restored from a backup. It still has what was there,
+				// and cannot show that this is the beginning of what was seen.
+				restored := l.Fork(size - back)
+				server.Show(restored, 0)
+				_, err := prover.Poll(t.Context())
+				wantErr(t, err, tlog.ErrInconsistent)
+				if errors.Is(err, tlog.ErrUnavailable) {
+					t.Errorf("a rollback is told as an outage: %v", err)
+				}
 
-			// Then it grows in another way to just the same size ...
-			for restored.Size() < size {
-				restored.Append([]byte("after the restore"))
-			}
-			_, err = prover.Poll(t.Context())
-			wantErr(t, err, tlog.ErrInconsistent)
-			evidence := accused(history)
-			if evidence == nil {
-				t.Fatal("two checkpoints of one size are no evidence")
-			}
-			if diff := cmp.Diff([]string{l.Checkpoint(size), restored.Checkpoint(size)}, []string{evidence.A.Note(), evidence.B.Note()},
-				cmp.Transformer("text", func(note string) string { text, _, _ := strings.Cut(note, "\n\n"); return text })); diff != "" {
-				t.Errorf("evidence (-want +got):\n%s", diff)
-			}
-			// ... and nothing counts any more, however the log behaves.
-			server.Show(l, 0)
-			_, err = prover.Poll(t.Context())
-			wantErr(t, err, tlog.ErrInconsistent)
+				// Then it grows in another way to just the same size ...
+				for restored.Size() < size {
+					restored.Append([]byte("after the restore"))
+				}
+				_, err = prover.Poll(t.Context())
+				wantErr(t, err, tlog.ErrInconsistent)
+				evidence := accused(history)
+				if evidence == nil {
+					t.Fatal("two checkpoints of one size are no evidence")
+				}
+				if diff := cmp.Diff([]string{l.Checkpoint(size), restored.Checkpoint(size)}, []string{evidence.A.Note(), evidence.B.Note()},
+					cmp.Transformer("text", func(note string) string { text, _, _ := strings.Cut(note, "\n\n"); return text })); diff != "" {
+					t.Errorf("evidence (-want +got):\n%s", diff)
+				}
+				// ... and nothing counts any more, however the log behaves.
+				server.Show(l, 0)
+				_, err = prover.Poll(t.Context())
+				wantErr(t, err, tlog.ErrInconsistent)
+			})
 		})
 	}
 }
@@ -502,9 +505,11 @@ func TestEmptyLog(t *testing.T) {
 	})
 	t.Run("that had entries before is refused", func(t *testing.T) {
 		l, _ := logged(t, 3)
-		history := seeded(l, 3)
-		_, err := online(t, l, serve(t, l.Fork(0)), history).Poll(t.Context())
-		wantErr(t, err, tlog.ErrInconsistent)
+		server, history := serve(t, l.Fork(0)), seeded(l, 3)
+		synctest.Test(t, func(t *testing.T) {
+			_, err := timeless(t, l, server, history).Poll(t.Context())
+			wantErr(t, err, tlog.ErrInconsistent)
+		})
 	})
 }
 

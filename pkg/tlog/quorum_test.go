@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/countersign-dev/countersign/pkg/tlog"
@@ -35,9 +36,9 @@ func newWitnessedLog(t testing.TB) *witnessedLog {
 	return w
 }
 
-func (w *witnessedLog) prover(t testing.TB) *tlog.Prover {
+func (w *witnessedLog) prover(t *testing.T) *tlog.Prover {
 	t.Helper()
-	return tlog.NewProver(w.config, dial(t, w.server.URL), w.history)
+	return tlog.NewProver(w.config, dialThrough(t, &inMemory{server: w.server}), w.history)
 }
 
 // cosigning makes the log show cosigned checkpoints of its trees, or not any more.
@@ -226,7 +227,8 @@ func TestWhichCheckpointNeedsTheQuorum(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := test.run(t, newWitnessedLog(t))
+			w, err := newWitnessedLog(t), error(nil)
+			synctest.Test(t, func(t *testing.T) { err = test.run(t, w) })
 			wantErr(t, err, test.want)
 			for _, other := range []error{tlog.ErrWitnessQuorum, tlog.ErrUnavailable} {
 				if !errors.Is(other, test.want) && errors.Is(err, other) {
@@ -327,11 +329,13 @@ func TestStoredQuorumIsVerified(t *testing.T) {
 			w.history.Seed(w.Origin(), w.Checkpoint(8))
 			w.down()
 			history := &witnessedHistory{MemoryHistory: w.history, err: test.fails}
-			if test.stored != nil {
-				history.note = test.stored(w)
-			}
-			err := w.prove(t, tlog.NewProver(w.config, dial(t, w.server.URL), history), 4, 8, false)
-			wantErr(t, err, test.want)
+			synctest.Test(t, func(t *testing.T) {
+				if test.stored != nil {
+					history.note = test.stored(w) // cosigned in the bubble's time
+				}
+				err := w.prove(t, tlog.NewProver(w.config, dialThrough(t, &inMemory{server: w.server}), history), 4, 8, false)
+				wantErr(t, err, test.want)
+			})
 		})
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/countersign-dev/countersign/pkg/tlog"
@@ -93,6 +94,8 @@ func TestAnswersOfALog(t *testing.T) {
 	for name, test := range map[string]struct {
 		answer func(http.ResponseWriter)
 		err    error
+		// connected is set for what only a connection can show.
+		connected bool
 	}{
 		"what the log holds":                     {answer: says(func(*answer) {})},
 		"the entry under its bare leaf hash":     {answer: says(func(a *answer) { a.id = a.id[16:] })},
@@ -117,7 +120,7 @@ func TestAnswersOfALog(t *testing.T) {
 		"JSON nested a million deep":             {answer: text(strings.Repeat("[", 1<<20)), err: tlog.ErrUnavailable},
 		"JSON nested a million deep inside an entry": {answer: text(`{"a":{"x":` + strings.Repeat(`{"x":`, 1<<19)), err: tlog.ErrUnavailable},
 		"more than four megabytes":                   {answer: text(`"` + strings.Repeat("a", tlog.MaxResponseBytes) + `"`), err: tlog.ErrLimit},
-		"more than four megabytes in a small gzip":   {answer: gzipped(strings.Repeat(" ", tlog.MaxResponseBytes+1)), err: tlog.ErrLimit},
+		"more than four megabytes in a small gzip":   {answer: gzipped(strings.Repeat(" ", tlog.MaxResponseBytes+1)), err: tlog.ErrLimit, connected: true},
 		"null":                                {answer: text(`null`), err: tlog.ErrEntryMismatch},
 		"no entry":                            {answer: text(`{}`), err: tlog.ErrEntryMismatch},
 		"null for the entry":                  {answer: says(func(a *answer) { a.entry = nil }), err: tlog.ErrInclusionProof},
@@ -147,13 +150,20 @@ func TestAnswersOfALog(t *testing.T) {
 		"a proof with a negative index":       {answer: says(func(a *answer) { a.proof["logIndex"] = -1 }), err: tlog.ErrInclusionProof},
 		"a checkpoint of another log":         {answer: says(func(a *answer) { a.proof["checkpoint"] = other.Checkpoint(9) }), err: tlog.ErrCheckpoint},
 		"no checkpoint":                       {answer: says(func(a *answer) { delete(a.proof, "checkpoint") }), err: tlog.ErrCheckpoint},
-		"the connection cut in the body":      {answer: cut, err: tlog.ErrUnavailable},
-		"the connection cut at once":          {answer: func(http.ResponseWriter) { panic(http.ErrAbortHandler) }, err: tlog.ErrUnavailable},
+		"the connection cut in the body":      {answer: cut, err: tlog.ErrUnavailable, connected: true},
+		"the connection cut at once":          {answer: func(http.ResponseWriter) { panic(http.ErrAbortHandler) }, err: tlog.ErrUnavailable, connected: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := serve(t, l)
 			server.Intercept(func(w http.ResponseWriter, _ *http.Request) bool { test.answer(w); return true })
-			proof, err := online(t, l, server, seeded(l, l.Size())).Prove(t.Context(), claims[index], l.Promise(index))
+			var proof tlog.Proof
+			var err error
+			prove := func(t *testing.T, p *tlog.Prover) { proof, err = p.Prove(t.Context(), claims[index], l.Promise(index)) }
+			if test.connected {
+				prove(t, online(t, l, server, seeded(l, l.Size())))
+			} else {
+				synctest.Test(t, func(t *testing.T) { prove(t, timeless(t, l, server, seeded(l, l.Size()))) })
+			}
 			wantErr(t, err, test.err)
 			if test.err != nil && (proof != tlog.Proof{}) {
 				t.Errorf("an error comes with a proof: %v", proof)
@@ -310,8 +320,10 @@ func TestPollAnswers(t *testing.T) {
 				_, _ = w.Write([]byte(test.answer))
 				return true
 			})
-			_, err := online(t, l, server, tlog.NewMemoryHistory()).Poll(t.Context())
-			wantErr(t, err, test.err)
+			synctest.Test(t, func(t *testing.T) {
+				_, err := timeless(t, l, server, tlog.NewMemoryHistory()).Poll(t.Context())
+				wantErr(t, err, test.err)
+			})
 		})
 	}
 	t.Run("nobody there", func(t *testing.T) {

@@ -83,6 +83,17 @@ func online(t testing.TB, l *tlogtest.Log, server *tlogtest.Server, history tlog
 	return tlog.NewProver(configured(t, l), dial(t, server.URL), history)
 }
 
+// timeless returns a prover for l that asks server without a network. In a bubble of
+// testing/synctest its pauses cost no time.
+func timeless(t *testing.T, l *tlogtest.Log, server *tlogtest.Server, history tlog.History) *tlog.Prover {
+	t.Helper()
+	log, transport := configured(t, l), &inMemory{server: server}
+	if l.Version == tlog.RekorV2 {
+		return tlog.NewProver(log, dialTilesThrough(t, log, transport), history)
+	}
+	return tlog.NewProver(log, dialThrough(t, transport), history)
+}
+
 // dialTilesThrough returns a client for log that asks whoever is behind transport.
 func dialTilesThrough(t testing.TB, log *tlog.Log, transport http.RoundTripper) *tlog.TilesClient {
 	t.Helper()

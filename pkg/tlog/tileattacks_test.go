@@ -64,7 +64,7 @@ func TestWrongTilesAccuseNobody(t *testing.T) {
 	l, claims := tiled(t, newer)
 	fork := l.Fork(300)
 	fork.Grow(700)
-	forked := serve(t, fork)
+	truth, forked := serve(t, l), serve(t, fork)
 	for name, test := range map[string]struct {
 		answer func(http.ResponseWriter, []byte)
 		err    error // when all answers are such
@@ -101,12 +101,14 @@ func TestWrongTilesAccuseNobody(t *testing.T) {
 				t.Run(name+", "+tile+", "+[]string{"always", "once"}[times], func(t *testing.T) {
 					server, history := serve(t, l), seeded(l, newer)
 					lie := lie{path: strings.TrimPrefix(tile, "every tile"), times: times, answer: test.answer}
-					lie.tell(server, serve(t, l))
-					_, err := online(t, l, server, history).Prove(t.Context(), claims[5], l.Entry(5, older))
-					wantErr(t, err, want)
-					if evidence := accused(history); evidence != nil {
-						t.Errorf("a wrong tile accuses the log: %v", evidence)
-					}
+					lie.tell(server, truth)
+					synctest.Test(t, func(t *testing.T) {
+						_, err := timeless(t, l, server, history).Prove(t.Context(), claims[5], l.Entry(5, older))
+						wantErr(t, err, want)
+						if evidence := accused(history); evidence != nil {
+							t.Errorf("a wrong tile accuses the log: %v", evidence)
+						}
+					})
 				})
 			}
 		}
@@ -180,11 +182,13 @@ func TestPartialTiles(t *testing.T) {
 				}
 				return true
 			})
-			_, err := online(t, l, server, history).Prove(t.Context(), claims[5], l.Entry(5, older))
-			wantErr(t, err, test.err)
-			if evidence := accused(history); evidence != nil {
-				t.Errorf("a wrong tile accuses the log: %v", evidence)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				_, err := timeless(t, l, server, history).Prove(t.Context(), claims[5], l.Entry(5, older))
+				wantErr(t, err, test.err)
+				if evidence := accused(history); evidence != nil {
+					t.Errorf("a wrong tile accuses the log: %v", evidence)
+				}
+			})
 		})
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/countersign-dev/countersign/pkg/tlog"
 	"github.com/countersign-dev/countersign/pkg/tlog/tlogtest"
@@ -59,7 +60,8 @@ func TestTiledForkAtEveryDepth(t *testing.T) {
 	const size = 1000
 	l, _ := tiled(t, size)
 	server := serve(t, l)
-	log, client := configured(t, l), dialTiles(t, l, server.URL)
+	log := configured(t, l)
+	client := dialTilesThrough(t, log, &inMemory{server: server})
 	for depth := range size {
 		fork := l.Fork(depth)
 		for fork.Size() <= size {
@@ -115,7 +117,8 @@ func TestTiledHistory(t *testing.T) {
 					return true
 				})
 			}
-			_, err := online(t, l, server, history).Poll(t.Context())
+			var err error
+			synctest.Test(t, func(t *testing.T) { _, err = timeless(t, l, server, history).Poll(t.Context()) })
 			wantErr(t, err, test.err)
 			if evidence := accused(history); (evidence != nil) != test.provable {
 				t.Fatalf("got evidence %v, provable %v", evidence, test.provable)
@@ -135,34 +138,36 @@ func TestTiledHistory(t *testing.T) {
 func TestTiledRollbackToWhatWasSeen(t *testing.T) {
 	l, claims := tiled(t, 1000)
 	server, history := serve(t, l), tlog.NewMemoryHistory()
-	prover := online(t, l, server, history)
-	for _, size := range []int{700, 999, 1000} {
-		server.Show(l, size)
-		if _, err := prover.Poll(t.Context()); err != nil {
+	synctest.Test(t, func(t *testing.T) {
+		prover := timeless(t, l, server, history)
+		for _, size := range []int{700, 999, 1000} {
+			server.Show(l, size)
+			if _, err := prover.Poll(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := prover.Prove(t.Context(), claims[5], l.Entry(5, 999)); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if _, err := prover.Prove(t.Context(), claims[5], l.Entry(5, 999)); err != nil {
-		t.Fatal(err)
-	}
-	for _, size := range []int{999, 700} {
-		server.Show(l, size)
-		_, err := prover.Poll(t.Context())
-		checkFork(t, "rolled back", size, err, history, false)
-	}
-	// What it shows is behind, and it still has what is stored.
-	server.Show(l, 1000)
-	server.Intercept(func(w http.ResponseWriter, r *http.Request) bool {
-		if r.URL.Path != "/checkpoint" {
-			return false
+		for _, size := range []int{999, 700} {
+			server.Show(l, size)
+			_, err := prover.Poll(t.Context())
+			checkFork(t, "rolled back", size, err, history, false)
 		}
-		_, _ = w.Write([]byte(l.Checkpoint(999)))
-		return true
+		// What it shows is behind, and it still has what is stored.
+		server.Show(l, 1000)
+		server.Intercept(func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path != "/checkpoint" {
+				return false
+			}
+			_, _ = w.Write([]byte(l.Checkpoint(999)))
+			return true
+		})
+		polled, err := prover.Poll(t.Context())
+		if err != nil || polled.Size() != 999 || storedSize(t, l, history) != 1000 {
+			t.Errorf("got %v, %v", polled, err)
+		}
 	})
-	polled, err := prover.Poll(t.Context())
-	if err != nil || polled.Size() != 999 || storedSize(t, l, history) != 1000 {
-		t.Errorf("got %v, %v", polled, err)
-	}
 }
 
 // v1Checkpoint is a checkpoint of l with a tree ID in its origin, as Rekor v1 makes them,
