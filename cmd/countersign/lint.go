@@ -18,9 +18,9 @@ func newLint() *cobra.Command {
 	lint := &cobra.Command{
 		Use:   "lint FILE|DIR|-...",
 		Short: "Find what the API would reject, and what is legal but dangerous",
-		Long: `Read ClusterImagePolicy, ImagePolicy, ImagePolicyException and TransparencyLog objects, and the Secrets that they
-name, and report every field that the API would reject (exit code 1), and what is
-legal but dangerous (a warning). That there is neither is an error of usage. Objects of
+		Long: `Read ClusterImagePolicy, ImagePolicy, ImagePolicyException, TransparencyLog and TrustRoot objects, and the Secrets
+that they name, and report every field that the API would reject (exit code 1), and what is
+legal but dangerous (a warning). That there is none of them is an error of usage. Objects of
 policy.sigstore.dev are read, too, and what is different here is a warning.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -42,10 +42,10 @@ policy.sigstore.dev are read, too, and what is different here is a warning.`,
 			if len(loaded.Problems) > 0 {
 				return exitError{code: exitRejected}
 			}
-			if len(loaded.Policies)+len(loaded.Own)+len(loaded.Exceptions)+len(loaded.Logs) == 0 {
-				return errors.New("there is neither a policy nor a TransparencyLog to check")
+			if len(loaded.Policies)+len(loaded.Own)+len(loaded.Exceptions)+len(loaded.Logs)+len(loaded.Roots) == 0 {
+				return errors.New("there is neither a policy nor what one refers to")
 			}
-			fmt.Fprintf(c.OutOrStdout(), "%d policies and %d logs are valid\n", len(loaded.Policies)+len(loaded.Own), len(loaded.Logs))
+			fmt.Fprintf(c.OutOrStdout(), "%d policies, %d logs and %d trust roots are valid\n", len(loaded.Policies)+len(loaded.Own), len(loaded.Logs), len(loaded.Roots))
 			return nil
 		},
 	}

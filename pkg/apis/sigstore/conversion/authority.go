@@ -165,6 +165,7 @@ func (c *converter) sources(path *field.Path, in []sigstore.Source) []v1alpha1.S
 			source.TagPrefix = *s.TagPrefix
 		}
 		if len(s.SignaturePullSecrets) > 0 {
+			c.settled = append(c.settled, path.Index(i).String()) // it may be all that the source says
 			c.refuse(field.Forbidden(path.Index(i).Child("signaturePullSecrets"),
 				"they are Secrets of the namespace that runs the image: in our own API, signaturePullSecrets are those of countersign's (docs/registries.md)"))
 		}
