@@ -6,6 +6,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,6 +46,15 @@ func exists(name string) bool {
 	return err == nil
 }
 
+func digestOf(t *testing.T, file string) string {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("sha256:%x", sha256.Sum256(content))
+}
+
 // verifies reports whether a command exits with 0. Nothing that a case holds is a
 // mistake in the command, and nothing is ever unavailable offline.
 func verifies(t *testing.T, args []string) (ok bool, output string) {
@@ -64,7 +75,7 @@ func exitCodeOf(args []string) (code int, output string) {
 // TestConformanceAssets runs cases of the public suite as it does.
 func TestConformanceAssets(t *testing.T) {
 	cases, err := filepath.Glob("testdata/conformance/*/bundle.sigstore.json")
-	if err != nil || len(cases) < 3 {
+	if err != nil || len(cases) < 5 {
 		t.Fatalf("%d cases, %v", len(cases), err)
 	}
 	for _, bundle := range cases {
@@ -72,8 +83,14 @@ func TestConformanceAssets(t *testing.T) {
 		name := filepath.Base(dir)
 		t.Run(name, func(t *testing.T) {
 			mustPass := !strings.HasSuffix(name, "_fail")
-			if ok, output := verifies(t, suiteArgs(dir, suiteArtifact)); ok != mustPass {
-				t.Errorf("verified: %v, want %v: %s", ok, mustPass, output)
+			artifacts := []string{suiteArtifact}
+			if file := filepath.Join(dir, "artifact"); exists(file) {
+				artifacts = []string{file, digestOf(t, file)}
+			}
+			for _, artifact := range artifacts {
+				if ok, output := verifies(t, suiteArgs(dir, artifact)); ok != mustPass {
+					t.Errorf("verified: %v, want %v: %s", ok, mustPass, output)
+				}
 			}
 			// The same about something else.
 			other := "sha256:" + strings.Repeat("a0", 32)
