@@ -5,6 +5,7 @@ package registry
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -17,18 +18,51 @@ func isOwnHost(hostname string) bool {
 		return true
 	}
 	address, err := netip.ParseAddr(hostname)
-	return err == nil && (isLocal(address) || isMetadata(address))
+	return err == nil && zoneOf(address) >= machine
 }
 
-func isLocal(address netip.Addr) bool {
+// zone is who is reached at an address.
+type zone int
+
+const (
+	// public is whoever has an address on the Internet.
+	public zone = iota
+	// private is what only some network knows.
+	private
+	// machine is this machine.
+	machine
+	// metadata is the link that this machine is on, or one of the addresses on which
+	// cloud providers serve credentials to their machines. No registry lives there.
+	metadata
+)
+
+// private networks besides those of RFC 1918 and RFC 4193: the shared address space of
+// carriers, which clusters use for Pods (RFC 6598), and what is never on the Internet
+// (the registries of RFC 6890). Teredo (RFC 4380) hides an IPv4 address.
+var inner = []netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/8"),
+	netip.MustParsePrefix("100.64.0.0/10"),
+	netip.MustParsePrefix("192.0.0.0/24"),
+	netip.MustParsePrefix("198.18.0.0/15"),
+	netip.MustParsePrefix("240.0.0.0/4"),
+	netip.MustParsePrefix("2001::/32"),
+	netip.MustParsePrefix("fec0::/10"),
+}
+
+func zoneOf(address netip.Addr) zone {
 	address = plain(address)
-	return address.IsLoopback() || address.IsUnspecified()
+	switch {
+	case isMetadata(address):
+		return metadata
+	case address.IsLoopback(), address.IsUnspecified():
+		return machine
+	case address.IsPrivate(), slices.ContainsFunc(inner, func(p netip.Prefix) bool { return p.Contains(address) }):
+		return private
+	}
+	return public
 }
 
-// isMetadata tells whether an address is link-local or one of those on which
-// cloud providers serve credentials to their machines. No registry lives there.
 func isMetadata(address netip.Addr) bool {
-	address = plain(address)
 	if address.IsLinkLocalUnicast() || address.IsMulticast() {
 		return true
 	}

@@ -121,8 +121,8 @@ func (c *circuit) note(o outcome) {
 // without credentials: nil means that it answered, whatever it said, but that it is
 // at fault.
 func (c *core) ping(ctx context.Context, via *connections, host string) error {
-	ctx = withJourney(ctx, journey{via: via, home: host})
-	target := url.URL{Scheme: via.scheme(host), Host: host, Path: "/v2/"}
+	ctx = withJourney(ctx, journey{via: via, home: host, last: &sighting{}})
+	target := pingURL(via, host)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), http.NoBody)
 	if err != nil {
 		return err
@@ -137,6 +137,10 @@ func (c *core) ping(ctx context.Context, via *connections, host string) error {
 		return statusError(host, "the question whether it is a registry", resp.StatusCode, "")
 	}
 	return nil
+}
+
+func pingURL(via *connections, host string) *url.URL {
+	return &url.URL{Scheme: via.scheme(host), Host: host, Path: "/v2/"}
 }
 
 // isFault tells whether a status says that the registry is at fault, and so may

@@ -14,6 +14,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"sync/atomic"
 	"time"
@@ -47,9 +48,10 @@ type Options struct {
 	// Trace, if not nil, is told of each request. It may be called concurrently.
 	Trace func(Exchange)
 
-	// proxy and dialer stand in for the environment and the network in tests.
+	// proxy, dialer and zone stand in for the environment and the network in tests.
 	proxy  func(*http.Request) (*url.URL, error)
 	dialer net.Dialer
+	zone   func(netip.Addr) zone
 }
 
 // Client asks registries, on behalf of somebody whose credentials it has, or of
@@ -115,6 +117,9 @@ func New(o Options) *Client {
 	}
 	if o.dialer.Timeout == 0 {
 		o.dialer.Timeout, o.dialer.KeepAlive = 5*time.Second, 30*time.Second
+	}
+	if o.zone == nil {
+		o.zone = zoneOf
 	}
 	c := &Client{core: &core{
 		keychain: o.Keychain,

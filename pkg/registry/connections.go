@@ -31,6 +31,8 @@ type connections struct {
 	proxy func(*http.Request) (*url.URL, error)
 	// dialer is the template of all: its Control is set here.
 	dialer net.Dialer
+	// zone tells who is reached at an address.
+	zone func(netip.Addr) zone
 
 	mu         sync.Mutex
 	transports map[route]*http.Transport
@@ -43,7 +45,7 @@ type connections struct {
 // newConnections returns connections that are made as hosts say.
 func (c *core) newConnections(hosts Hosts) *connections {
 	return &connections{
-		generation: c.generations.Add(1), hosts: hosts, named: hosts.named(), proxy: c.options.proxy, dialer: c.options.dialer,
+		generation: c.generations.Add(1), hosts: hosts, named: hosts.named(), proxy: c.options.proxy, dialer: c.options.dialer, zone: c.options.zone,
 		transports: map[route]*http.Transport{}, limits: c.limits, lanes: newLRU[string, *lane](maxLanes),
 	}
 }
@@ -68,8 +70,8 @@ type route struct {
 	settings string
 	// presents is whether it presents that host's certificate.
 	presents bool
-	// local is whether it may lead to this machine.
-	local bool
+	// local is whether it may lead to this machine, inside whether to a private address.
+	local, inside bool
 	// proxy is the URL of the proxy it takes; "" for none.
 	proxy string
 }
@@ -87,14 +89,17 @@ func (c *connections) scheme(host string) string {
 	return "https"
 }
 
-// route returns the way of a request on behalf of home, the registry's host, or
-// the rule that forbids it.
+// route returns the way of a request, or the rule that forbids it.
 //
 // Only a registry that is named in the configuration may be on this machine. What
 // a registry refers to never is: neither its storage nor whoever issues its
 // tokens.
-func (c *connections) route(req *http.Request, home string) (route, error) {
-	host, hostname := req.URL.Host, req.URL.Hostname()
+func (c *connections) route(req *http.Request, j journey) (route, error) {
+	home, host, hostname := j.home, req.URL.Host, req.URL.Hostname()
+	inside, err := c.referred(req, j)
+	if err != nil {
+		return route{}, err
+	}
 	if want := c.scheme(host); req.URL.Scheme != want {
 		if host == home && req.Response == nil {
 			return route{}, errGuess
@@ -102,7 +107,7 @@ func (c *connections) route(req *http.Request, home string) (route, error) {
 		return route{}, refused("%s to %s, which is spoken to by %s", printable(req.URL.Scheme), printable(host), want)
 	}
 	atHome := hostname == hostnameOf(home)
-	r := route{local: atHome && (c.named[home] || c.named[image.NormaliseHost(home)])}
+	r := route{local: atHome && (c.named[home] || c.named[image.NormaliseHost(home)]), inside: inside}
 	if isOwnHost(hostname) && !r.local {
 		return route{}, refused("%s is a host of our own: only a registry that the configuration names can be there", printable(host))
 	}
@@ -148,7 +153,7 @@ func (c *connections) transport(r route) http.RoundTripper {
 func (c *connections) newTransport(r route) *http.Transport {
 	entry := c.hosts[r.settings]
 	t := &http.Transport{
-		DialContext:            c.dial(r.local),
+		DialContext:            c.dial(r),
 		ForceAttemptHTTP2:      true,
 		DisableCompression:     true,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: entry.RootCAs},
@@ -173,7 +178,7 @@ func (c *connections) newTransport(r route) *http.Transport {
 
 // dial connects to the addresses that a host's name resolves to at that moment,
 // each of which is checked: that it resolved to another one before says nothing.
-func (c *connections) dial(local bool) func(context.Context, string, string) (net.Conn, error) {
+func (c *connections) dial(r route) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, network, target string) (net.Conn, error) {
 		host, _, err := net.SplitHostPort(target)
 		if err != nil {
@@ -182,28 +187,40 @@ func (c *connections) dial(local bool) func(context.Context, string, string) (ne
 		written, _ := netip.ParseAddr(host)
 		dialer := c.dialer
 		dialer.ControlContext = func(_ context.Context, _, address string, _ syscall.RawConn) error {
-			return checkAddress(address, written, local)
+			return c.checkAddress(host, address, written, r)
 		}
 		return dialer.DialContext(ctx, network, target)
 	}
 }
 
-// checkAddress is asked about each address before it is connected to. written is
+// checkAddress is asked about each address of a host before it is connected to. written is
 // the address that stands in the host's place, if one does. An address that serves
-// only this machine is refused, unless local; one of a metadata service even then,
-// unless it is written out.
-func checkAddress(address string, written netip.Addr, local bool) error {
+// only this machine is refused, unless the route is local; one of a metadata service
+// even then, unless it is written out; a private one, unless the route is inside.
+func (c *connections) checkAddress(host, address string, written netip.Addr, r route) error {
 	target, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return refused("address %s", printable(address))
 	}
 	to := target.Addr()
-	switch {
-	case isMetadata(to) && !(local && written.IsValid() && plain(written) == plain(to)),
-		isLocal(to) && !local:
-		return refused("it leads to address %s, which serves this machine only", to)
+	switch c.zone(to) {
+	case metadata:
+		if r.local && written.IsValid() && plain(written) == plain(to) {
+			return nil
+		}
+	case machine:
+		if r.local {
+			return nil
+		}
+	case private:
+		if !r.inside {
+			return refusedInside(host)
+		}
+		return nil
+	case public:
+		return nil
 	}
-	return nil
+	return refused("it leads to address %s, which serves this machine only", to)
 }
 
 // close ends the connections that nobody uses.

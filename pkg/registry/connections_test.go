@@ -172,40 +172,62 @@ func TestARegistryLeadsToNoHostOfOurOwn(t *testing.T) {
 }
 
 func TestCheckAddress(t *testing.T) {
+	stranger, local, inside := route{}, route{local: true, inside: true}, route{inside: true}
 	cases := map[string]struct {
 		address string
 		written string
-		local   bool
+		route   route
 		refused bool
 	}{
-		"a public address": {"192.0.2.1:443", "", false, false},
-		"a private address, where a registry's storage may be": {"10.0.0.5:9000", "", false, false},
-		"loopback":                                          {"127.0.0.1:80", "", false, true},
-		"loopback in IPv6":                                  {"[::1]:80", "", false, true},
-		"loopback dressed as IPv6":                          {"[::ffff:127.0.0.1]:80", "", false, true},
-		"the unspecified address":                           {"0.0.0.0:80", "", false, true},
-		"loopback for who may":                              {"127.0.0.1:80", "", true, false},
-		"the metadata service":                              {"169.254.169.254:80", "", false, true},
-		"the metadata service for who may":                  {"169.254.169.254:443", "", true, true},
-		"the metadata service, written out":                 {"169.254.169.254:443", "169.254.169.254", false, true},
-		"link-local, written out, for who may":              {"169.254.7.7:443", "169.254.7.7", true, false},
-		"link-local, where another is written, for who may": {"169.254.169.254:443", "169.254.7.7", true, true},
-		"the metadata service in IPv6":                      {"[fd00:ec2::254]:443", "", true, true},
-		"another cloud's metadata service":                  {"100.100.100.200:443", "", true, true},
-		"the metadata service behind NAT64":                 {"[64:ff9b::a9fe:a9fe]:443", "", true, true},
-		"the metadata service behind a network's own NAT64": {"[64:ff9b:1::a9fe:a9fe]:443", "", true, true},
-		"the metadata service by 6to4":                      {"[2002:a9fe:a9fe::1]:443", "", true, true},
-		"the metadata service as IPv4-compatible":           {"[::169.254.169.254]:443", "", true, true},
-		"Google's metadata service in IPv6":                 {"[fd20:ce::254]:443", "", true, true},
-		"loopback behind NAT64":                             {"[64:ff9b::7f00:1]:443", "", false, true},
-		"a public address behind NAT64":                     {"[64:ff9b::c000:201]:443", "", false, false},
-		"link-local with a zone":                            {"[fe80::1%eth0]:443", "", true, true},
-		"no address":                                        {"somewhere", "", true, true},
+		"a public address":                                {"192.0.2.1:443", "", stranger, false},
+		"a public address in IPv6":                        {"[2001:db8::1]:443", "", stranger, false},
+		"a private address":                               {"10.0.0.5:9000", "", stranger, true},
+		"another private address":                         {"172.31.255.255:443", "", stranger, true},
+		"what is not private any more":                    {"172.32.0.1:443", "", stranger, false},
+		"a home network":                                  {"192.168.1.1:443", "", stranger, true},
+		"a Pod's shared address":                          {"100.64.0.1:443", "", stranger, true},
+		"what is not shared any more":                     {"100.128.0.1:443", "", stranger, false},
+		"a unique local address":                          {"[fd12::1]:443", "", stranger, true},
+		"a site-local address":                            {"[fec0::1]:443", "", stranger, true},
+		"a private address dressed as IPv6":               {"[::ffff:10.0.0.5]:443", "", stranger, true},
+		"a private address behind NAT64":                  {"[64:ff9b::a00:5]:443", "", stranger, true},
+		"a private address behind a network's own NAT64":  {"[64:ff9b:1::a00:5]:443", "", stranger, true},
+		"a private address by 6to4":                       {"[2002:a00:5::1]:443", "", stranger, true},
+		"a private address as IPv4-compatible":            {"[::10.0.0.5]:443", "", stranger, true},
+		"an address by Teredo":                            {"[2001:0:1::1]:443", "", stranger, true},
+		"a reserved address":                              {"240.0.0.1:443", "", stranger, true},
+		"this network":                                    {"0.1.2.3:443", "", stranger, true},
+		"a private address for who may":                   {"10.0.0.5:9000", "", inside, false},
+		"a unique local address for who may":              {"[fd12::1]:443", "", inside, false},
+		"loopback for who may only be inside":             {"127.0.0.1:80", "", inside, true},
+		"the metadata service for who may only be inside": {"169.254.169.254:80", "169.254.169.254", inside, true},
+		"loopback":                                          {"127.0.0.1:80", "", stranger, true},
+		"loopback in IPv6":                                  {"[::1]:80", "", stranger, true},
+		"loopback dressed as IPv6":                          {"[::ffff:127.0.0.1]:80", "", stranger, true},
+		"the unspecified address":                           {"0.0.0.0:80", "", stranger, true},
+		"loopback for who may":                              {"127.0.0.1:80", "", local, false},
+		"the metadata service":                              {"169.254.169.254:80", "", stranger, true},
+		"the metadata service for who may":                  {"169.254.169.254:443", "", local, true},
+		"the metadata service, written out":                 {"169.254.169.254:443", "169.254.169.254", stranger, true},
+		"link-local, written out, for who may":              {"169.254.7.7:443", "169.254.7.7", local, false},
+		"link-local, where another is written, for who may": {"169.254.169.254:443", "169.254.7.7", local, true},
+		"the metadata service in IPv6":                      {"[fd00:ec2::254]:443", "", local, true},
+		"another cloud's metadata service":                  {"100.100.100.200:443", "", local, true},
+		"the metadata service behind NAT64":                 {"[64:ff9b::a9fe:a9fe]:443", "", local, true},
+		"the metadata service behind a network's own NAT64": {"[64:ff9b:1::a9fe:a9fe]:443", "", local, true},
+		"the metadata service by 6to4":                      {"[2002:a9fe:a9fe::1]:443", "", local, true},
+		"the metadata service as IPv4-compatible":           {"[::169.254.169.254]:443", "", local, true},
+		"Google's metadata service in IPv6":                 {"[fd20:ce::254]:443", "", local, true},
+		"loopback behind NAT64":                             {"[64:ff9b::7f00:1]:443", "", stranger, true},
+		"a public address behind NAT64":                     {"[64:ff9b::c000:201]:443", "", stranger, false},
+		"link-local with a zone":                            {"[fe80::1%eth0]:443", "", local, true},
+		"no address":                                        {"somewhere", "", local, true},
 	}
+	via := &connections{zone: zoneOf}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			written, _ := netip.ParseAddr(tc.written)
-			if err := checkAddress(tc.address, written, tc.local); errors.Is(err, errRefused) != tc.refused {
+			if err := via.checkAddress("host.example", tc.address, written, tc.route); errors.Is(err, errRefused) != tc.refused {
 				t.Errorf("%v, want refused = %v", err, tc.refused)
 			}
 		})
@@ -230,23 +252,26 @@ func TestRoutes(t *testing.T) {
 		"auth.example":          {Certificate: &certificate},
 		"docker.io":             {Direct: true},
 	}
-	via := &connections{hosts: hosts, named: hosts.named(), proxy: func(*http.Request) (*url.URL, error) { return environment, nil }}
+	via := &connections{
+		hosts: hosts, named: hosts.named(), limits: DefaultLimits(), zone: zoneOf,
+		proxy: func(*http.Request) (*url.URL, error) { return environment, nil },
+	}
 	const home = "registry.example:5000"
 	for name, tc := range map[string]struct {
 		url, home string
 		want      route
 		refused   bool
 	}{
-		"the registry itself":                         {"https://registry.example:5000/v2/", home, route{settings: home, presents: true, local: true}, false},
+		"the registry itself":                         {"https://registry.example:5000/v2/", home, route{settings: home, presents: true, local: true, inside: true}, false},
 		"the registry's host on another port":         {"https://registry.example/v2/", home, route{settings: home, local: true}, false},
 		"another host, as the registry is":            {"https://storage.example/blob", home, route{settings: home}, false},
 		"another host with settings of its own":       {"https://proxied.example/blob", home, route{settings: "proxied.example", proxy: corporate.String()}, false},
 		"another host, whose certificate stays here":  {"https://auth.example/token", home, route{settings: "auth.example", proxy: environment.String()}, false},
-		"that host, as a registry":                    {"https://auth.example/v2/", "auth.example", route{settings: "auth.example", presents: true, local: true, proxy: environment.String()}, false},
-		"that host under its other spelling":          {"https://auth.example:443/v2/", "auth.example:443", route{settings: "auth.example", presents: true, local: true, proxy: environment.String()}, false},
-		"a registry that nobody named":                {"https://ghcr.io/v2/", "ghcr.io", route{proxy: environment.String()}, false},
-		"Docker Hub by the name that it answers to":   {"https://index.docker.io/v2/", "index.docker.io", route{settings: "docker.io", presents: false, local: true}, false},
-		"through a proxy of its own":                  {"https://proxied.example/v2/", "proxied.example", route{settings: "proxied.example", local: true, proxy: corporate.String()}, false},
+		"that host, as a registry":                    {"https://auth.example/v2/", "auth.example", route{settings: "auth.example", presents: true, local: true, inside: true, proxy: environment.String()}, false},
+		"that host under its other spelling":          {"https://auth.example:443/v2/", "auth.example:443", route{settings: "auth.example", presents: true, local: true, inside: true, proxy: environment.String()}, false},
+		"a registry that nobody named":                {"https://ghcr.io/v2/", "ghcr.io", route{inside: true, proxy: environment.String()}, false},
+		"Docker Hub by the name that it answers to":   {"https://index.docker.io/v2/", "index.docker.io", route{settings: "docker.io", presents: false, local: true, inside: true}, false},
+		"through a proxy of its own":                  {"https://proxied.example/v2/", "proxied.example", route{settings: "proxied.example", local: true, inside: true, proxy: corporate.String()}, false},
 		"where that one refers to":                    {"https://cdn.example/v2/", "proxied.example", route{settings: "proxied.example", proxy: corporate.String()}, false},
 		"the registry by plain HTTP":                  {"http://registry.example:5000/v2/", home, route{}, true},
 		"another host by plain HTTP":                  {"http://storage.example/blob", home, route{}, true},
@@ -257,7 +282,7 @@ func TestRoutes(t *testing.T) {
 		"this machine, though that is named":          {"http://localhost:5000/v2/", home, route{}, true},
 		"this machine by address":                     {"https://127.0.0.1/v2/", home, route{}, true},
 		"this machine by IPv6 address":                {"https://[::1]/v2/", home, route{}, true},
-		"this machine as the registry, named":         {"http://localhost:5000/v2/", "localhost:5000", route{settings: "localhost:5000", local: true, proxy: environment.String()}, false},
+		"this machine as the registry, named":         {"http://localhost:5000/v2/", "localhost:5000", route{settings: "localhost:5000", local: true, inside: true, proxy: environment.String()}, false},
 		"this machine as the registry, not named":     {"https://localhost:5001/v2/", "localhost:5001", route{}, true},
 		"the metadata service":                        {"https://169.254.169.254/", home, route{}, true},
 		"the metadata service as registry, not named": {"https://169.254.169.254/", "169.254.169.254", route{}, true},
@@ -268,7 +293,7 @@ func TestRoutes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := via.route(req, tc.home)
+			got, err := via.route(req, journey{home: tc.home, last: &sighting{}})
 			if refused := errors.Is(err, errRefused) || errors.Is(err, errGuess); refused != tc.refused || (err != nil) != tc.refused {
 				t.Fatalf("%v, want refused = %v", err, tc.refused)
 			}

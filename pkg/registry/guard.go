@@ -8,6 +8,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptrace"
+	"net/netip"
 	"time"
 )
 
@@ -29,6 +31,10 @@ type journey struct {
 	home string
 	// credential is the ID of the one that is presented there.
 	credential string
+	// asks is the address of the question, which the registry may refer to others.
+	asks string
+	// last is where the last answer came from.
+	last *sighting
 }
 
 func withJourney(ctx context.Context, j journey) context.Context {
@@ -58,13 +64,20 @@ func (g *guard) send(req *http.Request) (*http.Response, error) {
 	if !ok {
 		return nil, errNoJourney
 	}
-	r, err := j.via.route(req, j.home)
+	r, err := j.via.route(req, j)
 	if err != nil {
 		return nil, err
 	}
 	began := time.Now()
-	resp, err := j.via.transport(r).RoundTrip(req)
+	from := public // behind a proxy nobody knows
+	seen := &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) {
+		if address, err := netip.ParseAddrPort(got.Conn.RemoteAddr().String()); err == nil && r.proxy == "" {
+			from = j.via.zone(address.Addr())
+		}
+	}}
+	resp, err := j.via.transport(r).RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), seen)))
 	if err == nil {
+		j.last.note(from)
 		j.via.lane(j.home).heard(j.credential, began, req, resp)
 	}
 	return resp, err

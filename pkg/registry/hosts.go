@@ -42,10 +42,12 @@ type Host struct {
 	// Signatures holds the evidence about its images in the place of their own
 	// repositories, where a policy does not say otherwise.
 	Signatures image.Repository
+	// RefersTo are the hosts that it may refer to, and no others; nil says nothing.
+	RefersTo Referrals
 }
 
 // Hosts are the registries that are not reached as all others are, by their
-// names: host[:port] as image.ParseHost returns it.
+// names: host[:port] as image.ParseHost returns it, or Others.
 type Hosts map[string]Host
 
 // Mirror is where the repositories of a registry lie below.

@@ -30,7 +30,8 @@ type request struct {
 	accept     string
 	// max is the largest body that is accepted with status 200.
 	max int64
-	// stay means that a redirect to another host is an answer, not followed.
+	// stay means that a redirect to another host is an answer, and followed only if it
+	// leads to the same question.
 	stay bool
 	// elsewhere means that another endpoint will be asked if this one limits the rate
 	// of requests: it is not waited for.
@@ -82,13 +83,14 @@ func (c *core) askOnce(ctx context.Context, r request) (answer, error) {
 	if err != nil {
 		return answer{}, failure(ctx, host, err)
 	}
-	ctx = withJourney(ctx, journey{r.via, host, r.credential.ID})
-	req, err := http.NewRequestWithContext(ctx, r.method, r.url().String(), nil)
+	asks := r.url().String()
+	ctx = withJourney(ctx, journey{via: r.via, home: host, credential: r.credential.ID, asks: asks, last: &sighting{}})
+	req, err := http.NewRequestWithContext(ctx, r.method, asks, nil)
 	if err != nil {
 		return answer{}, failure(ctx, host, err)
 	}
 	req.Header.Set("Accept", r.accept)
-	client := &http.Client{Transport: session, CheckRedirect: c.redirects(r)}
+	client := &http.Client{Transport: session, CheckRedirect: r.redirects}
 	resp, err := client.Do(req)
 	if err != nil {
 		return answer{}, failure(ctx, host, err)
@@ -107,21 +109,18 @@ func (c *core) askOnce(ctx context.Context, r request) (answer, error) {
 	return a, nil
 }
 
-// redirects bounds redirects and never leaves HTTPS. Where they may lead to is
-// for guard to say.
-func (c *core) redirects(r request) func(*http.Request, []*http.Request) error {
-	return func(next *http.Request, via []*http.Request) error {
-		first := via[0].URL
-		switch {
-		case r.stay && next.URL.Host != first.Host:
-			return http.ErrUseLastResponse
-		case len(via) > c.limits.Redirects:
-			return refused("more than %d redirects", c.limits.Redirects)
-		case first.Scheme == "https" && next.URL.Scheme != "https":
-			return refused("a redirect from HTTPS to %s", printable(next.URL.Scheme))
-		}
-		return nil
+// redirects tells whether a redirect is to be followed. Where it may lead to is for
+// guard to say.
+func (r request) redirects(next *http.Request, _ []*http.Request) error {
+	if r.stay && next.URL.Host != r.url().Host && !r.isAskedBy(next.URL) {
+		return http.ErrUseLastResponse
 	}
+	return nil
+}
+
+// isAskedBy tells whether an address asks the same of another registry.
+func (r request) isAskedBy(address *url.URL) bool {
+	return strings.HasPrefix(address.Path, "/v2/") && strings.HasSuffix(address.Path, "/"+r.path)
 }
 
 func read(resp *http.Response, limit int64) (answer, error) {

@@ -23,6 +23,7 @@ import (
 const (
 	maxRegistries = 256
 	maxMirrors    = 4
+	maxReferrals  = 64
 )
 
 // direct is the proxy that is none.
@@ -36,7 +37,10 @@ func compile(d document, read func(name string) ([]byte, error)) (registry.Hosts
 		return nil, field.TooMany(path, len(d.Registries), maxRegistries)
 	}
 	hosts := make(registry.Hosts, len(d.Registries))
-	var errs field.ErrorList
+	others, errs := referrals(field.NewPath("refersTo"), d.RefersTo)
+	if others != nil {
+		hosts[registry.Others] = registry.Host{RefersTo: others}
+	}
 	for i := range d.Registries {
 		c := compiler{entry: &d.Registries[i], path: path.Index(i), read: read}
 		name := c.name()
@@ -84,6 +88,8 @@ func (c *compiler) host() registry.Host {
 	h.Credentials = c.credentials()
 	h.Proxy, h.Direct = c.proxy()
 	h.Mirrors = c.mirrors()
+	listed, errs := referrals(c.path.Child("refersTo"), c.RefersTo)
+	h.RefersTo, c.errs = listed, append(c.errs, errs...)
 	if c.MirrorsOnly && len(c.Mirrors) == 0 {
 		c.invalid("mirrorsOnly", true, errors.New("there are no mirrors"))
 	}
@@ -240,4 +246,19 @@ func (c *compiler) mirrors() []registry.Mirror {
 		mirrors = append(mirrors, registry.Mirror{Host: host, Path: below})
 	}
 	return mirrors
+}
+
+// referrals reads the hosts that a registry may refer to. That there are to be none is
+// another thing than that nothing is said.
+func referrals(path *field.Path, hosts []string) (registry.Referrals, field.ErrorList) {
+	if len(hosts) > maxReferrals {
+		return nil, field.ErrorList{field.TooMany(path, len(hosts), maxReferrals)}
+	}
+	var errs field.ErrorList
+	for i, host := range hosts {
+		if _, err := image.ParseHost(strings.NewReplacer("*", "x", "?", "x").Replace(host)); err != nil {
+			errs = append(errs, field.Invalid(path.Index(i), host, "must be host[:port] in lower case, in whose labels * and ? stand for other characters"))
+		}
+	}
+	return registry.Referrals(hosts), errs
 }

@@ -82,6 +82,7 @@ type shown struct {
 	Credentials                                     int
 	Proxy, Signatures                               string
 	Mirrors                                         []registry.Mirror
+	RefersTo                                        registry.Referrals
 }
 
 func show(hosts registry.Hosts) map[string]shown {
@@ -89,6 +90,7 @@ func show(hosts registry.Hosts) map[string]shown {
 	for name, h := range hosts {
 		s := shown{
 			CA: h.RootCAs != nil, Certificate: h.Certificate != nil, PlainHTTP: h.PlainHTTP, Direct: h.Direct, MirrorsOnly: h.MirrorsOnly, Mirrors: h.Mirrors,
+			RefersTo: h.RefersTo,
 		}
 		if repository, err := namesake.NewRepository(name + "/team/app"); err == nil {
 			s.Credentials = len(h.Credentials.Lookup(repository))
@@ -125,7 +127,10 @@ registries:
   mirrors: [registry.corp.example:5000/mirror/hub, cache.example]
   mirrorsOnly: true
   signatures: registry.corp.example:5000/signatures
+  refersTo: [auth.docker.io, "*.r2.cloudflarestorage.com", "10.0.0.5:9000"]
 - host: 127.0.0.1:5000
+  refersTo: []
+refersTo: [cdn.example]
 `})
 	_, hosts, err := Open(filepath.Join(dir, "registries.yaml"))
 	if err != nil {
@@ -137,9 +142,11 @@ registries:
 		"plain.example":              {PlainHTTP: true},
 		"docker.io": {
 			Proxy: "http://proxy.corp.example:3128", MirrorsOnly: true, Credentials: 1, Signatures: "registry.corp.example:5000/signatures",
-			Mirrors: []registry.Mirror{{Host: "registry.corp.example:5000", Path: "mirror/hub"}, {Host: "cache.example"}},
+			Mirrors:  []registry.Mirror{{Host: "registry.corp.example:5000", Path: "mirror/hub"}, {Host: "cache.example"}},
+			RefersTo: registry.Referrals{"auth.docker.io", "*.r2.cloudflarestorage.com", "10.0.0.5:9000"},
 		},
-		"127.0.0.1:5000": {},
+		"127.0.0.1:5000": {RefersTo: registry.Referrals{}},
+		registry.Others:  {RefersTo: registry.Referrals{"cdn.example"}},
 	}
 	if diff := cmp.Diff(want, show(hosts)); diff != "" {
 		t.Errorf("hosts (-want +got):\n%s", diff)
@@ -202,6 +209,14 @@ func TestMistakesAreToldWithTheirField(t *testing.T) {
 		"mirrors alone, of none":          {one("mirrorsOnly: true"), "registries[0].mirrorsOnly"},
 		"signatures under a tag":          {one("signatures: r.example/s:v1"), "registries[0].signatures"},
 		"signatures of no registry":       {one("signatures: signatures"), "registries[0].signatures"},
+		"a referral to a URL":             {one("refersTo: [https://cdn.example]"), "registries[0].refersTo[0]: Invalid value: \"https://cdn.example\": must be host[:port]"},
+		"a referral with a path":          {one("refersTo: [cdn.example, cdn.example/a]"), "registries[0].refersTo[1]"},
+		"a referral in upper case":        {one("refersTo: [CDN.example]"), "registries[0].refersTo[0]"},
+		"a referral to a range":           {one("refersTo: [10.0.0.0/8]"), "registries[0].refersTo[0]"},
+		"a referral to a class of letter": {one(`refersTo: ["[ab].example"]`), "registries[0].refersTo[0]"},
+		"a referral to nothing":           {one(`refersTo: [""]`), "registries[0].refersTo[0]"},
+		"too many referrals":              {one("refersTo: [" + strings.Repeat("a.example, ", maxReferrals) + "a.example]"), "registries[0].refersTo: Too many"},
+		"a referral of all to a URL":      {head + "refersTo: [https://cdn.example]\n", "refersTo[0]"},
 		"too many registries":             {head + "registries:\n" + strings.Repeat("- host: a.example\n", maxRegistries+1), "registries: Too many"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -315,7 +330,7 @@ func TestTheDocumentedFileIsValid(t *testing.T) {
 			return []byte(cert), nil
 		}
 	})
-	if err != nil || len(hosts) != 3 || !hosts["docker.io"].MirrorsOnly || hosts["registry.corp.example:5000"].Certificate == nil {
+	if err != nil || len(hosts) != 4 || !hosts["docker.io"].MirrorsOnly || hosts["registry.corp.example:5000"].Certificate == nil {
 		t.Errorf("%v, %v", hosts, err)
 	}
 }

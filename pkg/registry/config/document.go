@@ -24,6 +24,8 @@ type document struct {
 	APIVersion string  `json:"apiVersion"`
 	Kind       string  `json:"kind"`
 	Registries []entry `json:"registries"`
+	// RefersTo is for the registries that have none of their own.
+	RefersTo []string `json:"refersTo"`
 }
 
 // entry is what it says about one registry.
@@ -38,6 +40,7 @@ type entry struct {
 	Mirrors           []string     `json:"mirrors"`
 	MirrorsOnly       bool         `json:"mirrorsOnly"`
 	Signatures        string       `json:"signatures"`
+	RefersTo          []string     `json:"refersTo"`
 }
 
 // certificate names the files of a certificate and its key, PEM both.

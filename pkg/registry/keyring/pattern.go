@@ -54,6 +54,10 @@ func (p pattern) matchesHost(host string) bool {
 	return true
 }
 
+// MatchHost tells whether a host[:port] is one that a glob stands for: each label of it
+// one host's, and the port the same.
+func MatchHost(glob, host string) bool { return newPattern(glob, "").matchesHost(host) }
+
 // The names of Docker Hub, in images and in the configurations that Docker writes.
 const (
 	dockerHub = "docker.io"
