@@ -208,6 +208,21 @@ func TestVerifyArtifactWithAnotherHash(t *testing.T) {
 	want(t, w.offline(t).VerifyArtifact(t.Context(), verify.Artifact{SHA256: sha256.Sum256(releaseNotes), Content: halfReadable{}}, b), verify.SignatureInvalid)
 }
 
+func TestVerifyArtifactThatCannotBeRead(t *testing.T) {
+	w := newWorld(t)
+	named := w.about512(releaseNotes).Verify()
+	for name, content := range map[string]io.ReadSeeker{"it cannot be rewound": unreadable{}, "it ends too early": halfReadable{}, "its reader panics": panicking{}} {
+		t.Run(name, func(t *testing.T) {
+			want(t, w.offline(t).VerifyArtifact(t.Context(), verify.Artifact{SHA256: sha256.Sum256(releaseNotes), Content: content}, named), verify.SignatureInvalid)
+		})
+	}
+}
+
+// panicking is a reader with a fault of its own.
+type panicking struct{ unreadable }
+
+func (panicking) Seek(int64, int) (int64, error) { panic("a fault") }
+
 // unreadable cannot be rewound, halfReadable not be read.
 type (
 	unreadable   struct{}

@@ -91,16 +91,12 @@ func (a *Authority) verifyAttestation(ctx context.Context, digest string, signat
 	}
 	so.Attestations = slices.Clone(so.Attestations)
 	for _, found := range accepted {
-		fields, err := statementFields(found.statement)
-		if err != nil {
-			return verdictOf(err)
-		}
 		so.Attestations = append(so.Attestations, AttestationEvidence{
 			Name:          required.Name,
 			PredicateType: required.PredicateType,
 			Signer:        found.Signer,
 			Proofs:        found.Proofs,
-			Predicate:     fields["predicate"],
+			Predicate:     found.predicate,
 		})
 	}
 	if so.Signer == "" { // no signature was asked for

@@ -142,7 +142,7 @@ func (a *Authority) verifyImage(ctx context.Context, digest string, signatures [
 	}
 	found := a.search(ctx, digest, signatures, purpose{})
 	if good, ok := found.(Verified); ok {
-		good.Evidence.statement = nil // whoever keeps the verdict need not keep what was signed
+		good.Evidence.statement, good.Evidence.predicate = nil, nil // whoever keeps the verdict need not keep what was signed
 		return good
 	}
 	return found
@@ -212,7 +212,7 @@ func (a *Authority) verifyKey(ctx context.Context, c *candidate, key Key, digest
 // verifyEvidence verifies, for a signature that is good, that it is in the logs,
 // and that it was made when its certificate was good.
 func (a *Authority) verifyEvidence(ctx context.Context, c *candidate, key Key) Verdict {
-	evidence := Evidence{Format: c.format, Signer: a.signer(c, key), statement: c.payload}
+	evidence := Evidence{Format: c.format, Signer: a.signer(c, key), statement: c.payload, predicate: c.predicate}
 	stamped := a.stamps(c)
 	if !a.InsecureIgnoreTlog {
 		proofs, err := a.proveLogged(ctx, c, key, stamped)

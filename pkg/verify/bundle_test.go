@@ -386,3 +386,38 @@ func sameCheckpoint(a, b string) bool {
 	rawB, errB := base64.StdEncoding.DecodeString(fieldsB[2])
 	return errA == nil && errB == nil && bytes.Equal(rawA, rawB)
 }
+
+// TestBundleEntries: who asks about the entries of a bundle gets them as they are there, or
+// why there are none that one could ask about.
+func TestBundleEntries(t *testing.T) {
+	w := newWorld(t)
+	b, entry := w.bundle()
+	entries, err := verify.BundleEntries(b.Verify().JSON)
+	if err != nil || len(entries) != 1 || !bytes.Equal(entries[0].Body, entry.Body) || entries[0].Inclusion.Checkpoint != entry.Inclusion.Checkpoint {
+		t.Errorf("got %v, %v, want the entry", entries, err)
+	}
+	many := make([]any, verify.MaxLogEntries+1)
+	for i := range many {
+		many[i] = verifytest.EntryJSON(entry)
+	}
+	for name, tt := range map[string]struct {
+		text []byte
+		want verify.Reason
+	}{
+		"no bundle":                {[]byte("{"), verify.SignatureInvalid},
+		"too many entries":         {b.Set(many, "verificationMaterial", "tlogEntries").Verify().JSON, verify.LimitExceeded},
+		"an entry without a body":  {b.Set(nil, "verificationMaterial", "tlogEntries", 0, "canonicalizedBody").Verify().JSON, verify.SignatureInvalid},
+		"an entry of another kind": {b.Set("helm", "verificationMaterial", "tlogEntries", 0, "kindVersion", "kind").Verify().JSON, verify.LogEntryMismatch},
+	} {
+		t.Run(name, func(t *testing.T) {
+			entries, err := verify.BundleEntries(tt.text)
+			if err == nil || entries != nil {
+				t.Fatalf("got %d entries, %v", len(entries), err)
+			}
+			want(t, verify.LogVerdict(err), tt.want)
+			if !strings.HasPrefix(err.Error(), string(tt.want)+": ") {
+				t.Errorf("it says %q", err)
+			}
+		})
+	}
+}

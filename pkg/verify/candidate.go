@@ -8,6 +8,7 @@ import (
 	"crypto"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"unicode"
@@ -46,6 +47,8 @@ type candidate struct {
 	message []byte
 	// payload is the decoded payload of an envelope; nil for a message signature.
 	payload []byte
+	// predicate is that of the payload, as it was signed, once it was verified.
+	predicate json.RawMessage
 	// signature is the one signature, decoded.
 	signature []byte
 	// hint says which key was used, if the signature says so; never trusted.

@@ -105,22 +105,23 @@ func badCertificates() map[string]certificateCase {
 			return k.tsa.Intermediate.Sign(verifytest.Leaf(), k.signer.Public())
 		}},
 		"with a name of the other kind that is not Fulcio's": {leaf: []verifytest.Change{verifytest.Names(verifytest.Name{Tag: verifytest.OtherNameTag, Value: foreignOtherName()})}},
-		"without a name":                {leaf: []verifytest.Change{func(c *x509.Certificate) { c.URIs = nil }}},
-		"for a host name alone":         {leaf: []verifytest.Change{func(c *x509.Certificate) { c.URIs, c.DNSNames = nil, []string{"github.com"} }}},
-		"for two URIs":                  {leaf: []verifytest.Change{names(uri(verifytest.Subject), uri("https://evil.example/"))}},
-		"for two URIs, the other first": {leaf: []verifytest.Change{names(uri("https://evil.example/"), uri(verifytest.Subject))}},
-		"for one URI twice":             {leaf: []verifytest.Change{names(uri(verifytest.Subject), uri(verifytest.Subject))}},
-		"for a URI and mail":            {leaf: []verifytest.Change{names(uri(verifytest.Subject), verifytest.Name{Tag: verifytest.EmailTag, Value: []byte("a@example.test")})}},
-		"for a URI and a host name":     {leaf: []verifytest.Change{names(uri(verifytest.Subject), verifytest.Name{Tag: verifytest.DNSTag, Value: []byte("github.com")})}},
-		"for a URI and another name":    {leaf: []verifytest.Change{names(uri(verifytest.Subject), verifytest.OtherName("x"))}},
-		"for two other names":           {leaf: []verifytest.Change{names(verifytest.OtherName(verifytest.Subject), verifytest.OtherName("x"))}},
-		"for no name in the extension":  {leaf: []verifytest.Change{names()}},
-		"for an empty URI":              {leaf: []verifytest.Change{names(uri(""))}},
-		"that names two issuers":        {leaf: []verifytest.Change{verifytest.IssuedByNobody, verifytest.Extension(1, "https://evil.example"), verifytest.Extension(8, verifytest.Issuer)}},
-		"that names two, new first":     {leaf: []verifytest.Change{verifytest.IssuedByNobody, verifytest.Extension(8, "https://evil.example"), verifytest.Extension(1, verifytest.Issuer)}},
-		"whose issuer is no string":     {leaf: []verifytest.Change{verifytest.IssuedByNobody, verifytest.RawExtension(8, []byte(verifytest.Issuer))}},
-		"whose issuer has a tail":       {leaf: []verifytest.Change{verifytest.IssuedByNobody, verifytest.RawExtension(8, append(derString(verifytest.Issuer), 0))}},
-		"whose runner is a number":      {leaf: []verifytest.Change{verifytest.RawExtension(11, []byte{2, 1, 7})}},
+		"without a name":                  {leaf: []verifytest.Change{func(c *x509.Certificate) { c.URIs = nil }}},
+		"for a host name alone":           {leaf: []verifytest.Change{func(c *x509.Certificate) { c.URIs, c.DNSNames = nil, []string{"github.com"} }}},
+		"for two URIs":                    {leaf: []verifytest.Change{names(uri(verifytest.Subject), uri("https://evil.example/"))}},
+		"for two URIs, the other first":   {leaf: []verifytest.Change{names(uri("https://evil.example/"), uri(verifytest.Subject))}},
+		"for one URI twice":               {leaf: []verifytest.Change{names(uri(verifytest.Subject), uri(verifytest.Subject))}},
+		"for a URI and mail":              {leaf: []verifytest.Change{names(uri(verifytest.Subject), verifytest.Name{Tag: verifytest.EmailTag, Value: []byte("a@example.test")})}},
+		"for a URI and a host name":       {leaf: []verifytest.Change{names(uri(verifytest.Subject), verifytest.Name{Tag: verifytest.DNSTag, Value: []byte("github.com")})}},
+		"for a URI and another name":      {leaf: []verifytest.Change{names(uri(verifytest.Subject), verifytest.OtherName("x"))}},
+		"for two other names":             {leaf: []verifytest.Change{names(verifytest.OtherName(verifytest.Subject), verifytest.OtherName("x"))}},
+		"for no name in the extension":    {leaf: []verifytest.Change{names()}},
+		"for an empty URI":                {leaf: []verifytest.Change{names(uri(""))}},
+		"that names two issuers":          {leaf: []verifytest.Change{verifytest.IssuedByNobody, verifytest.Extension(1, "https://evil.example"), verifytest.Extension(8, verifytest.Issuer)}},
+		"that names two, new first":       {leaf: []verifytest.Change{verifytest.IssuedByNobody, verifytest.Extension(8, "https://evil.example"), verifytest.Extension(1, verifytest.Issuer)}},
+		"whose issuer is no string":       {leaf: []verifytest.Change{verifytest.IssuedByNobody, verifytest.RawExtension(8, []byte(verifytest.Issuer))}},
+		"whose issuer has a tail":         {leaf: []verifytest.Change{verifytest.IssuedByNobody, verifytest.RawExtension(8, append(derString(verifytest.Issuer), 0))}},
+		"whose token subject is a number": {leaf: []verifytest.Change{verifytest.RawExtension(24, []byte{2, 1, 7})}},
+		"whose runner is a number":        {leaf: []verifytest.Change{verifytest.RawExtension(11, []byte{2, 1, 7})}},
 	}
 }
 
@@ -264,6 +265,16 @@ func badPromises() map[string]func(testing.TB, *keyless) []byte {
 			template := verifytest.Leaf()
 			return promisedFor(k, template, k.fulcio.CT[0].Promise(k.fulcio.Intermediate, template, k.signer.Public())[:40])
 		},
+		"in an extension that is no octet string": func(_ testing.TB, k *keyless) []byte {
+			list := promiseOf(k.fulcio.Issue(k.signer.Public()))
+			list.Value = slices.Concat([]byte{0x30}, list.Value[1:])
+			return promised(k, list)
+		},
+		"in an extension with a tail": func(_ testing.TB, k *keyless) []byte {
+			list := promiseOf(k.fulcio.Issue(k.signer.Public()))
+			list.Value = append(list.Value, 5, 0)
+			return promised(k, list)
+		},
 		"that is one byte": func(_ testing.TB, k *keyless) []byte { return promisedFor(k, verifytest.Leaf(), []byte{0}) },
 		"of a list that is no list": func(_ testing.TB, k *keyless) []byte {
 			list := verifytest.PromiseList([]byte("x"))
@@ -291,6 +302,20 @@ func TestBadPromises(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestLeafThatTheTrustRootHolds in the place of a CA has no issuer, whose key a CT log's
+// promise would be about.
+func TestLeafThatTheTrustRootHolds(t *testing.T) {
+	k := newKeyless(t)
+	signer := k.certified()
+	held, err := x509.ParseCertificate(signer.Leaf())
+	if err != nil {
+		t.Fatal(err)
+	}
+	held.UnhandledCriticalExtensions = nil
+	k.ca = &root.FulcioCertificateAuthority{Root: held}
+	want(t, k.trusts(t).Verify(t.Context(), imageA, []verify.Signature{k.legacyBy(signer)}), verify.SCTInvalid)
 }
 
 func promisedFor(k *keyless, template *x509.Certificate, promises ...[]byte) []byte {

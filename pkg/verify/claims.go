@@ -143,9 +143,11 @@ func verifyStatement(c *candidate, key Key) (statement, error) {
 	if err != nil {
 		return statement{}, err
 	}
-	if _, err := statementFields(c.payload); err != nil {
+	fields, err := statementFields(c.payload)
+	if err != nil {
 		return statement{}, err
 	}
+	c.predicate = fields["predicate"]
 	s := statement{kind: result.Statement.GetType(), predicateType: result.Statement.GetPredicateType()}
 	for _, subject := range result.Statement.GetSubject() {
 		s.subjects = append(s.subjects, subject.GetDigest()[digestAlgorithm])

@@ -85,6 +85,7 @@ func TestAgainstSigstoreGo(t *testing.T) {
 		"for two URIs":                       "the first URI counts, whatever is beside it",
 		"that names two issuers":             "the last of the two extensions counts",
 		"that names two, new first":          "the last of the two extensions counts",
+		"whose token subject is a number":    "it does not know that extension",
 		"one more than are allowed":          "32 timestamps are allowed, here 16",
 		"two, the second too late":           "a second timestamp by one authority is not looked at",
 	}

@@ -4,13 +4,17 @@
 package verify
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/verify"
+	"github.com/sigstore/sigstore/pkg/signature/options"
 
 	"github.com/countersign-dev/countersign/pkg/tlog"
 )
@@ -47,6 +51,17 @@ func ParseAndVerify(s Signature, key Key, digest string) (sig, signed []byte, er
 
 func CheckSimpleSigning(payload []byte, digest string) error {
 	return checkSimpleSigning(payload, digest)
+}
+
+// FieldsOf are the names of a statement's fields.
+func FieldsOf(payload []byte) ([]string, error) {
+	fields, err := statementFields(payload)
+	return slices.Sorted(maps.Keys(fields)), err
+}
+
+// VerifiesDigest reports whether a signature verifies under key for a digest alone.
+func VerifiesDigest(key Key, made, digest []byte) bool {
+	return key.message.VerifySignature(bytes.NewReader(made), nil, options.WithDigest(digest), options.WithCryptoSignerOpts(key.hash)) == nil
 }
 
 func CheckDigest(digest string) error { return checkDigest(digest) }

@@ -108,33 +108,25 @@ func hashOf(name string) (crypto.Hash, error) {
 
 // newKey returns the key for a public key whose kind has been checked.
 func newKey(public crypto.PublicKey, hash crypto.Hash) (Key, error) {
-	key := Key{hash: hash}
-	var err error
+	key := Key{hash: hash, public: public}
+	var errs [3]error // of keys whose kind is right there is none
 	switch public := public.(type) {
 	case ed25519.PublicKey:
 		key.hash = crypto.SHA512
-		if key.message, err = signature.LoadED25519phVerifier(public); err != nil {
-			return Key{}, fmt.Errorf("public key: %w", err)
-		}
-		key.verifier, err = signature.LoadED25519Verifier(public)
+		key.message, errs[0] = signature.LoadED25519phVerifier(public)
+		key.verifier, errs[1] = signature.LoadED25519Verifier(public)
 	case *rsa.PublicKey:
-		key.verifier, err = newEitherPadding(public, hash)
+		key.verifier, errs[0] = newEitherPadding(public, hash)
 		key.message = key.verifier
 	default:
-		key.verifier, err = signature.LoadVerifier(public, hash)
+		key.verifier, errs[0] = signature.LoadVerifier(public, hash)
 		key.message = key.verifier
 	}
-	if err != nil {
+	key.spki, errs[2] = x509.MarshalPKIXPublicKey(public)
+	if err := errors.Join(errs[:]...); err != nil {
 		return Key{}, fmt.Errorf("public key: %w", err)
 	}
-	if key.pem, err = cryptoutils.MarshalPublicKeyToPEM(public); err != nil {
-		return Key{}, fmt.Errorf("public key: %w", err)
-	}
-	spki, err := x509.MarshalPKIXPublicKey(public)
-	if err != nil {
-		return Key{}, fmt.Errorf("public key: %w", err)
-	}
-	key.public, key.spki, key.fingerprint = public, spki, sha256.Sum256(spki)
+	key.pem, key.fingerprint = cryptoutils.PEMEncode(cryptoutils.PublicKeyPEMType, key.spki), sha256.Sum256(key.spki)
 	return key, nil
 }
 

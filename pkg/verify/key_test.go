@@ -283,3 +283,27 @@ func TestOtherKeysOfTheFixtures(t *testing.T) {
 		}
 	}
 }
+
+// TestDefaultHashAlgorithm is what sigstore's clients choose.
+func TestDefaultHashAlgorithm(t *testing.T) {
+	for name, tt := range map[string]struct {
+		key  crypto.Signer
+		want string
+	}{
+		"P-256":            {ecdsaKey(t, elliptic.P256()), "sha256"},
+		"P-384":            {ecdsaKey(t, elliptic.P384()), "sha384"},
+		"P-521":            {ecdsaKey(t, elliptic.P521()), "sha512"},
+		"RSA of 4096 bits": {rsaKey(t, 4096), "sha256"},
+		"Ed25519":          {ed25519Key(t), "sha256"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := verifytest.NewSignerWithKey(tt.key, crypto.SHA256).PEM()
+			if got := verify.DefaultHashAlgorithm(text); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+	if got := verify.DefaultHashAlgorithm([]byte("no key")); got != "" {
+		t.Errorf("got %q for what is no key", got)
+	}
+}

@@ -77,7 +77,7 @@ func (k *Keyless) checkChain(c *candidate, at time.Time) error {
 	if k.InsecureIgnoreSCT || slices.ContainsFunc(chains, c.isPromised) {
 		return nil
 	}
-	chain, err := checkPromises(chains, k.Root.CTLogs())
+	chain, err := checkPromises(c.leaf, chains, k.Root.CTLogs())
 	if err != nil {
 		return err
 	}
@@ -142,9 +142,12 @@ func (a *Authority) signers(c *candidate) ([]Key, error) {
 // certificateKeys returns the key of a certificate with each hash that a client
 // may have used with it. Old clients used SHA-256 with every curve.
 func certificateKeys(leaf *x509.Certificate) ([]Key, error) {
+	if err := checkKeyKind(leaf.PublicKey); err != nil {
+		return nil, reject(CertificateInvalid, "its certificate's key cannot be used: %v", err)
+	}
 	details, err := signature.GetDefaultAlgorithmDetails(leaf.PublicKey)
 	if err != nil {
-		return nil, reject(CertificateInvalid, "its certificate has a key of type %T", leaf.PublicKey)
+		return nil, reject(CertificateInvalid, "its certificate's key, of type %T, has no algorithm that clients would use with it", leaf.PublicKey)
 	}
 	used := []crypto.Hash{details.GetHashType()}
 	if _, ok := leaf.PublicKey.(*ecdsa.PublicKey); ok && used[0] != crypto.SHA256 {
@@ -164,9 +167,6 @@ func certificateKeys(leaf *x509.Certificate) ([]Key, error) {
 // certificateKey is the key of a certificate. What Rekor stores of it is the
 // certificate.
 func certificateKey(leaf *x509.Certificate, hash crypto.Hash) (Key, error) {
-	if err := checkKeyKind(leaf.PublicKey); err != nil {
-		return Key{}, err
-	}
 	key, err := newKey(leaf.PublicKey, hash)
 	if err != nil {
 		return Key{}, err

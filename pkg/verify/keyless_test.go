@@ -147,6 +147,11 @@ func TestCertifiedKeys(t *testing.T) {
 		k.signer = verifytest.NewSignerWithKey(weak, crypto.SHA256)
 		want(t, k.judge(t, k.certified()), verify.CertificateInvalid)
 	})
+	t.Run("a length that no client uses", func(t *testing.T) {
+		k := newKeyless(t)
+		k.signer = verifytest.NewSignerWithKey(rsaKey(t, 2560), crypto.SHA256)
+		want(t, k.judge(t, k.certified()), verify.CertificateInvalid)
+	})
 	t.Run("a curve that nobody uses", func(t *testing.T) {
 		k := newKeyless(t)
 		leaf := k.fulcio.Issue(&ecdsaKey(t, elliptic.P224()).PublicKey)

@@ -190,3 +190,29 @@ func TestRekorLogsNoPSS(t *testing.T) {
 		t.Error("Rekor logs PSS: say so in docs/keys.md, and test that it is admitted")
 	}
 }
+
+// TestRSAOfADigestAlone: the message of a signature need not be there where its digest is.
+func TestRSAOfADigestAlone(t *testing.T) {
+	private := rsaKey(t, 2048)
+	key, err := verify.NewKey(private.Public(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, other := sha256.Sum256([]byte("a")), sha256.Sum256([]byte("b"))
+	pkcs1, err := rsa.SignPKCS1v15(rand.Reader, private, crypto.SHA256, digest[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	pss, err := rsa.SignPSS(rand.Reader, private, crypto.SHA256, digest[:], nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, made := range map[string][]byte{"PKCS#1 v1.5": pkcs1, "PSS": pss} {
+		if !verify.VerifiesDigest(key, made, digest[:]) {
+			t.Errorf("%s: it does not verify", name)
+		}
+		if verify.VerifiesDigest(key, made, other[:]) {
+			t.Errorf("%s: it verifies for another digest", name)
+		}
+	}
+}

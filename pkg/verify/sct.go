@@ -34,17 +34,14 @@ func promiseListOID() asn1.ObjectIdentifier {
 }
 
 // checkPromises returns one of the chains, as of which a trusted CT log has promised to
-// log the certificate that each of them begins with: by a signed certificate timestamp
+// log the certificate that all of them begin with: by a signed certificate timestamp
 // (RFC 6962 section 3.2) that is embedded in it, of a log that was in service at its time.
 //
 // The library refuses the keys that RFC 6962 does not have, P-384 and Ed25519 among
 // them, and accepts signatures over MD5 and SHA-1. So what is signed is the
 // library's, and the signature is verified here.
-func checkPromises(chains [][]*x509.Certificate, logs map[string]*root.TransparencyLog) ([]*x509.Certificate, error) {
-	if len(chains) == 0 || len(chains[0]) == 0 {
-		return nil, reject(SCTInvalid, "its certificate has no issuer that a CT log could name")
-	}
-	promises, err := readPromises(chains[0][0])
+func checkPromises(leaf *x509.Certificate, chains [][]*x509.Certificate, logs map[string]*root.TransparencyLog) ([]*x509.Certificate, error) {
+	promises, err := readPromises(leaf)
 	if err != nil {
 		return nil, reject(SCTInvalid, "its certificate's promises of CT logs cannot be read: %v", err)
 	}

@@ -4,6 +4,7 @@
 package verify
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -73,9 +74,10 @@ type Evidence struct {
 	// VerifiedAt is when the verdict was reached.
 	VerifiedAt time.Time `json:"verifiedAt"`
 
-	// statement is what was signed, if that is a statement, until the verdict on the
-	// whole image is reached.
+	// statement is what was signed, if that is a statement, and predicate what it says,
+	// until the verdict on the whole image is reached.
 	statement []byte
+	predicate json.RawMessage
 }
 
 // WithoutContent returns the evidence without what the attestations say, for those who keep
