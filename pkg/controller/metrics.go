@@ -15,7 +15,9 @@ type logMetrics struct {
 	size            *prometheus.GaugeVec
 	witnessed       *prometheus.GaugeVec
 	verified        *prometheus.GaugeVec
+	consistent      *prometheus.GaugeVec
 	inconsistencies *prometheus.CounterVec
+	resets          *prometheus.CounterVec
 	// unasked exists in every replica.
 	unasked *prometheus.GaugeVec
 }
@@ -35,9 +37,17 @@ func newLogMetrics() *logMetrics {
 			Name: "countersign_log_last_verified_timestamp_seconds",
 			Help: "When a transparency log was last polled and found consistent, in seconds since 1970 UTC.",
 		}, labels),
+		consistent: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "countersign_log_consistent",
+			Help: "0 while what a transparency log shows does not fit what was seen of it before (condition Consistent is False), and else 1.",
+		}, labels),
 		inconsistencies: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "countersign_log_inconsistencies_total",
 			Help: "How often a transparency log was caught with a checkpoint that is invalid, or inconsistent with its history.",
+		}, labels),
+		resets: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "countersign_log_resets_total",
+			Help: "How often what was seen of a transparency log was given up, or evidence against it put away, because spec.reset asked for it.",
 		}, labels),
 		unasked: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "countersign_log_unasked_checkpoints",
@@ -47,7 +57,7 @@ func newLogMetrics() *logMetrics {
 }
 
 func (m *logMetrics) register(registry prometheus.Registerer) error {
-	for _, collector := range []prometheus.Collector{m.size, m.witnessed, m.verified, m.inconsistencies, m.unasked} {
+	for _, collector := range []prometheus.Collector{m.size, m.witnessed, m.verified, m.consistent, m.inconsistencies, m.resets, m.unasked} {
 		if err := registry.Register(collector); err != nil {
 			return err
 		}
@@ -60,7 +70,9 @@ func (m *logMetrics) forget(log string) {
 	m.size.DeleteLabelValues(log)
 	m.witnessed.DeleteLabelValues(log)
 	m.verified.DeleteLabelValues(log)
+	m.consistent.DeleteLabelValues(log)
 	m.inconsistencies.DeleteLabelValues(log)
+	m.resets.DeleteLabelValues(log)
 }
 
 // rootMetrics is what is measured of trust roots, by name, in the leader.

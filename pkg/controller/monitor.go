@@ -95,6 +95,7 @@ func (m *monitor) Reconcile(ctx context.Context, request reconcile.Request) (rec
 	if patchErr != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(patchErr)
 	}
+	m.metrics.consistent.WithLabelValues(obj.Name).Set(asGauge(!meta.IsStatusConditionFalse(obj.Status.Conditions, v1alpha1.ConditionConsistent)))
 	m.tell(ctx, &obj, turned, err)
 	return reconcile.Result{RequeueAfter: nextPoll(&obj, known, m.now())}, nil
 }

@@ -119,10 +119,16 @@ func TestMonitorCatchesAFork(t *testing.T) {
 	fork := w.log.Fork(5)
 	fork.Grow(4)
 	w.server.Show(fork, 0)
+	if got := w.series()["countersign_log_consistent"]; got != 1 {
+		t.Errorf("countersign_log_consistent is %v before the fork; want 1", got)
+	}
 	w.expect("when it shows a fork", lying, "LogInconsistent")
 	w.expect("when it still does", lying)
 	w.server.Show(w.log, 0)
 	w.expect("when it shows the honest tree again", lying)
+	if got, shown := w.series()["countersign_log_consistent"]; got != 0 || !shown {
+		t.Errorf("countersign_log_consistent is %v, %t; want 0", got, shown)
+	}
 
 	if got := w.series()["countersign_log_inconsistencies_total"]; got != 1 {
 		t.Errorf("countersign_log_inconsistencies_total is %v; want 1, however often it was polled", got)

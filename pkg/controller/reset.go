@@ -72,6 +72,7 @@ func (m *monitor) showsAccepted(ctx context.Context, obj *v1alpha1.TransparencyL
 // the spec.
 func (m *monitor) tellReset(ctx context.Context, obj *v1alpha1.TransparencyLog) {
 	reset := obj.Spec.Reset
+	m.metrics.resets.WithLabelValues(obj.Name).Inc()
 	ctrl.LoggerFrom(ctx).Info("A transparency log was reset: what this cluster had seen of it is given up", "log", obj.Name,
 		"requestedBy", reset.RequestedBy, "reason", reset.Reason, "origin", reset.Origin,
 		"storedSize", reset.Stored.Size, "storedRoot", reset.Stored.RootHash, "acceptedSize", reset.Accepted.Size, "acceptedRoot", reset.Accepted.RootHash)

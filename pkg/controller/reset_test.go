@@ -4,8 +4,12 @@
 package controller
 
 import (
+	"crypto"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -88,6 +92,9 @@ func TestAResetAcceptsTheOtherHistory(t *testing.T) {
 	}
 	if told := w.events(); !slices.Contains(told, v1alpha1.ReasonLogReset) {
 		t.Errorf("events %q; want that the log was reset", told)
+	}
+	if got := w.series()["countersign_log_resets_total"]; got != 1 {
+		t.Errorf("countersign_log_resets_total is %v; want 1", got)
 	}
 	want := map[string]string{"Ready": "True", "Reachable": "True", "Consistent": "True", "Fresh": "True", "Reset": "True"}
 	if got := w.reconcile(); !equalConditions(got, want) {
@@ -289,5 +296,62 @@ func TestAResetLosesARaceAgainstEvidence(t *testing.T) {
 	}
 	if got := w.reconcile(); got["Reset"] != v1alpha1.ReasonResetRefused {
 		t.Errorf("conditions are %v; want the reset refused, as it does not name the evidence", got)
+	}
+}
+
+// TestEvidenceThatWasPutAwayIsNotFoundAgain: whoever has signatures with forged checkpoints
+// cannot undo a reset with those that an operator has looked at, however many resets ago.
+// What nobody has looked at is evidence, and so is what the log itself shows.
+func TestEvidenceThatWasPutAwayIsNotFoundAgain(t *testing.T) {
+	w := watch(t, 5)
+	fork := w.log.Fork(5)
+	digest := sha256.Sum256([]byte("forged"))
+	claim, err := tlog.HashedRekord(crypto.SHA256, digest[:], []byte("signature"), []byte("key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fork.Append(fmt.Appendf(nil, `{"apiVersion":"0.0.1","kind":"hashedrekord","spec":{"data":{"hash":{"algorithm":"sha256","value":"%x"}},"signature":{"content":"%s","publicKey":{"content":"%s"}}}}`,
+		digest, base64.StdEncoding.EncodeToString([]byte("signature")), base64.StdEncoding.EncodeToString([]byte("key"))))
+	fork.Grow(3)
+	w.log.Grow(4)
+	w.poll()
+	bring := func(size int) (isAccused bool) {
+		t.Helper()
+		prover, err := w.config.Logs.Prover("corp")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := prover.Prove(t.Context(), claim, fork.Entry(5, size)); !errors.Is(err, tlog.ErrInconsistent) {
+			t.Errorf("an entry of a fork, under its checkpoint of size %d: %v", size, err)
+		}
+		w.load()
+		return w.reconcile()["Consistent"] != "True"
+	}
+	reset := func(why string) {
+		t.Helper()
+		w.ask(pinOf(w.log, 9), func(r *v1alpha1.LogReset) { r.Reason = why }) // all within a second, by which resets are told apart
+		w.reconcile()
+		if got := w.reconcile(); got["Consistent"] != "True" || got["Ready"] != "True" {
+			t.Fatalf("conditions after the reset are %v", got)
+		}
+	}
+	for _, size := range []int{8, 7} {
+		if !bring(size) {
+			t.Errorf("the checkpoint of size %d is new, and is no evidence", size)
+		}
+		reset(fmt.Sprintf("the checkpoint of size %d is a thief's", size))
+		for seen := 8; seen >= size; seen-- {
+			if bring(seen) {
+				t.Errorf("after the reset for size %d the log is caught by the checkpoint of size %d, which was put away", size, seen)
+			}
+		}
+	}
+	if record := w.replica.log("corp").Status.LastReset; len(record.Earlier) != 2 {
+		t.Errorf("of the first reset the record knows %v; want two checkpoints", record.Earlier)
+	}
+	fork.Grow(1)
+	w.server.Show(fork, 0)
+	if got := w.reconcile(); got["Consistent"] != v1alpha1.ReasonLogInconsistent {
+		t.Errorf("the log shows the fork that was put away: %v", got)
 	}
 }

@@ -271,47 +271,6 @@ func (p *Prover) showPrefix(ctx context.Context, older, newer Checkpoint, now bo
 	return err
 }
 
-// accuse records the evidence, unless one of the notes is from the time of a history
-// that was given up: then it is a *givenUpError. Otherwise whoever has an old signature
-// could undo a reset.
-func (p *Prover) accuse(ctx context.Context, evidence *InconsistencyError) error {
-	if p.gaveUp(evidence.A) || p.gaveUp(evidence.B) {
-		return &givenUpError{evidence: evidence}
-	}
-	return p.record(ctx, evidence)
-}
-
-// givenUpError: a signature carries a checkpoint of a history that was given up. It counts
-// for nothing, and not against the log.
-type givenUpError struct{ evidence *InconsistencyError }
-
-func (e *givenUpError) Error() string {
-	return fmt.Sprintf("%v, of which one is of what an operator's reset gave up", e.evidence)
-}
-
-func (e *givenUpError) Unwrap() error { return ErrInconsistent }
-
-// record keeps the evidence. That it could not be recorded changes nothing for
-// this request, which is denied in any case.
-func (p *Prover) record(ctx context.Context, evidence *InconsistencyError) error {
-	p.forget()
-	if err := p.history.Accuse(ctx, evidence.A, evidence.B); err != nil {
-		return fmt.Errorf("%w (and it could not be recorded: %w)", evidence, err)
-	}
-	return evidence
-}
-
-// gaveUp reports whether a checkpoint that contradicts another one is from the time of a
-// history that was given up, and not of the one that counts now.
-func (p *Prover) gaveUp(c Checkpoint) bool {
-	if c.size > p.log.givenUp[c.origin] || p.prefixes.Contains(prefixOf(c)) {
-		return false
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return prefixOf(p.seen[c.origin]) != prefixOf(c)
-}
-
 // historyError makes sure that a store that fails is told from a log that lies.
 func historyError(err error) error {
 	if err == nil || errors.Is(err, ErrInconsistent) || errors.Is(err, ErrConflict) || errors.Is(err, ErrUnavailable) {

@@ -83,11 +83,8 @@ type Config struct {
 	// Trees are the trees that count, and what is known of them. None: all that the log
 	// lists count, and are trusted on first use.
 	Trees []Tree
-	// GivenUp is, by origin, the size up to which an operator gave up the history that was
-	// seen of a tree, for another one: a log that was restored from a backup. Checkpoints
-	// of that size or less that contradict the history are refused, and not counted
-	// against the log: signatures from that time still carry them.
-	GivenUp map[string]uint64
+	// PutAway is what resets have put away: it is refused, and not counted against the log.
+	PutAway []PutAway
 	// Witnesses says who must have cosigned a checkpoint. Nil asks for nobody.
 	Witnesses *WitnessPolicy
 }
@@ -108,13 +105,13 @@ type Log struct {
 	// witnesses is nil where no witness is asked for.
 	witnesses *WitnessPolicy
 	either    bool
-	givenUp   map[string]uint64
+	resets    []PutAway // what they have put away
 }
 
 // NewLog returns the log that config describes, or an error that says what is wrong
 // with the description.
 func NewLog(config Config) (*Log, error) {
-	l := &Log{name: config.Name, version: config.Version, origin: config.Origin, either: config.EitherEntry, validity: config.Validity, givenUp: config.GivenUp}
+	l := &Log{name: config.Name, version: config.Version, origin: config.Origin, either: config.EitherEntry, validity: config.Validity, resets: config.PutAway}
 	if err := errors.Join(config.checkOrigin(), config.Validity.check()); err != nil {
 		return nil, err
 	}

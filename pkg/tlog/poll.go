@@ -159,7 +159,7 @@ func (p *Prover) holdShown(ctx context.Context, shown Checkpoint, isLargest bool
 		return nil // a prefix of every tree
 	}
 	err := p.hold(ctx, shown, false)
-	if given, ok := errors.AsType[*givenUpError](err); ok {
+	if given, ok := errors.AsType[*putAwayError](err); ok {
 		return p.record(ctx, given.evidence) // no old signature shows it, but the log itself
 	}
 	if errors.Is(err, ErrKeyValidity) {
@@ -187,7 +187,7 @@ func (p *Prover) checkNotBehind(ctx context.Context, largest Checkpoint) error {
 		return &behindError{shown: largest, stored: stored}
 	}
 	err = p.showPrefix(ctx, largest, stored, true)
-	if given, ok := errors.AsType[*givenUpError](err); ok {
+	if given, ok := errors.AsType[*putAwayError](err); ok {
 		return p.record(ctx, given.evidence)
 	}
 	if errors.Is(err, ErrInconsistent) && !errors.As(err, new(*InconsistencyError)) {

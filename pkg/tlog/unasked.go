@@ -27,7 +27,8 @@ var errUnasked = errors.New("the log could not be asked if they are one history"
 //
 // It is made only for a tree of which history is stored, of a log that was verified
 // within its limit and whose last answer was good; where the log needs witnesses they
-// have cosigned this very checkpoint; and nothing that is known contradicts it.
+// have cosigned this very checkpoint; no reset put it away; and nothing that is known
+// contradicts it.
 type UnaskedError struct {
 	// Proof is the proof. Its Unasked is not empty.
 	Proof Proof
@@ -51,6 +52,8 @@ func (p *Prover) orUnasked(ctx context.Context, proof Proof, err error) error {
 		return err // nobody knows how long ago it was that the log was good
 	case p.log.witnesses != nil && !proof.checkpoint.IsWitnessed():
 		return err
+	case p.isPutAway(proof.checkpoint):
+		return err // it may be of the fork, or the end, that a reset put away
 	}
 	if contradicted, ok := p.credit(proof.checkpoint); contradicted != nil {
 		return p.accuse(ctx, &InconsistencyError{A: *contradicted, B: proof.checkpoint})

@@ -26,12 +26,9 @@ func LogConfig(obj *v1alpha1.TransparencyLog, keyPEM []byte) (tlog.Config, error
 	if err != nil {
 		return tlog.Config{}, fmt.Errorf("publicKey: %w", err)
 	}
-	config := tlog.Config{Name: obj.Name, Version: version, Origin: spec.Origin, Key: key, Validity: ValidityOf(spec.Validity)}
+	config := tlog.Config{Name: obj.Name, Version: version, Origin: spec.Origin, Key: key, Validity: ValidityOf(spec.Validity), PutAway: putAwayOf(obj.Status.LastReset)}
 	if config.Trees, err = trees(spec); err != nil {
 		return tlog.Config{}, err
-	}
-	if last := obj.Status.LastReset; last != nil && last.Reset.Stored != last.Reset.Accepted {
-		config.GivenUp = map[string]uint64{last.Reset.Origin: uint64(max(0, last.Reset.Stored.Size))}
 	}
 	if spec.Witnesses != "" {
 		if config.Witnesses, err = tlog.ParseWitnessPolicy(spec.Witnesses); err != nil {

@@ -94,6 +94,7 @@ func Reset(obj *v1alpha1.TransparencyLog, shown tlog.Checkpoint, now time.Time) 
 	stored := find(&obj.Status, reset.Origin)
 	obj.Status.LastReset = &v1alpha1.LogResetRecord{
 		Reset: *reset.DeepCopy(), At: metav1.NewTime(now), Note: stored.Note, Inconsistency: obj.Status.Inconsistency,
+		Earlier: putAway(obj.Status.LastReset),
 	}
 	obj.Status.Inconsistency = nil
 	*stored = v1alpha1.LogCheckpoint{

@@ -46,6 +46,11 @@ func TestWhatIsStoredOfALogGoesBackByAResetAlone(t *testing.T) {
 	record := func(at string, reset map[string]any) map[string]any {
 		return map[string]any{"reset": reset, "at": at, "note": "note"}
 	}
+	putAway := func(size int64) []any { return []any{map[string]any{"origin": "t", "size": size}} }
+	with := func(record map[string]any, field string, value any) map[string]any {
+		record[field] = value
+		return record
+	}
 	asked := reset(pin(9, rootA), pin(7, rootB))
 	type fields = map[string]any
 	const early, late = "2026-02-01T00:00:00Z", "2026-03-01T00:00:00Z"
@@ -54,27 +59,35 @@ func TestWhatIsStoredOfALogGoesBackByAResetAlone(t *testing.T) {
 		before, now fields // status
 		refused     bool
 	}{
-		"nothing is seen yet":                       {nil, nil, fields{"checkpoint": checkpoint("t", 9, rootA)}, false},
-		"it grows":                                  {nil, fields{"checkpoint": checkpoint("t", 9, rootA)}, fields{"checkpoint": checkpoint("t", 10, rootB)}, false},
-		"it stays":                                  {nil, fields{"checkpoint": checkpoint("t", 9, rootA)}, fields{"checkpoint": checkpoint("t", 9, rootA)}, false},
-		"it shrinks":                                {nil, fields{"checkpoint": checkpoint("t", 9, rootA)}, fields{"checkpoint": checkpoint("t", 8, rootA)}, true},
-		"it has another root":                       {nil, fields{"checkpoint": checkpoint("t", 9, rootA)}, fields{"checkpoint": checkpoint("t", 9, rootB)}, true},
-		"it is gone":                                {nil, fields{"checkpoint": checkpoint("t", 9, rootA)}, fields{"conditions": []any{}}, true},
-		"all of the status is gone":                 {nil, fields{"checkpoint": checkpoint("t", 9, rootA)}, nil, true},
-		"another tree takes its place":              {nil, fields{"checkpoint": checkpoint("t", 9, rootA)}, fields{"checkpoint": checkpoint("u", 99, rootA)}, true},
-		"another tree takes its place beside it":    {nil, fields{"checkpoint": checkpoint("t", 9, rootA)}, fields{"checkpoint": checkpoint("u", 1, rootB), "shards": shards(checkpoint("t", 9, rootA))}, false},
-		"a shard becomes active":                    {nil, fields{"checkpoint": checkpoint("t", 9, rootA), "shards": shards(checkpoint("u", 3, rootA))}, fields{"checkpoint": checkpoint("u", 4, rootB), "shards": shards(checkpoint("t", 9, rootA))}, false},
-		"a shard shrinks":                           {nil, fields{"checkpoint": checkpoint("t", 9, rootA), "shards": shards(checkpoint("u", 3, rootA))}, fields{"checkpoint": checkpoint("t", 9, rootA), "shards": shards(checkpoint("u", 2, rootA))}, true},
-		"a shard is gone":                           {nil, fields{"checkpoint": checkpoint("t", 9, rootA), "shards": shards(checkpoint("u", 3, rootA))}, fields{"checkpoint": checkpoint("t", 9, rootA)}, true},
-		"evidence is found":                         {nil, fields{"checkpoint": checkpoint("t", 9, rootA)}, fields{"checkpoint": checkpoint("t", 9, rootA), "inconsistency": evidence(early)}, false},
-		"evidence is taken away by hand":            {nil, fields{"checkpoint": checkpoint("t", 9, rootA), "inconsistency": evidence(early)}, fields{"checkpoint": checkpoint("t", 9, rootA)}, true},
-		"evidence is replaced":                      {nil, fields{"checkpoint": checkpoint("t", 9, rootA), "inconsistency": evidence(early)}, fields{"checkpoint": checkpoint("t", 9, rootA), "inconsistency": evidence(late)}, true},
-		"a reset that the spec asks for":            {fields{"reset": asked}, fields{"checkpoint": checkpoint("t", 9, rootA), "inconsistency": evidence(early)}, fields{"checkpoint": checkpoint("t", 7, rootB), "lastReset": record(late, asked)}, false},
-		"a reset that the spec does not ask for":    {nil, fields{"checkpoint": checkpoint("t", 9, rootA), "inconsistency": evidence(early)}, fields{"checkpoint": checkpoint("t", 7, rootB), "lastReset": record(late, asked)}, true},
-		"a reset that is another than the spec's":   {fields{"reset": asked}, fields{"checkpoint": checkpoint("t", 9, rootA), "inconsistency": evidence(early)}, fields{"checkpoint": checkpoint("t", 7, rootB), "lastReset": record(late, reset(pin(9, rootA), pin(6, rootB)))}, true},
-		"a reset without a record":                  {fields{"reset": asked}, fields{"checkpoint": checkpoint("t", 9, rootA), "inconsistency": evidence(early)}, fields{"checkpoint": checkpoint("t", 7, rootB)}, true},
-		"a reset that was carried out does nothing": {fields{"reset": asked}, fields{"checkpoint": checkpoint("t", 9, rootA), "inconsistency": evidence(late), "lastReset": record(early, asked)}, fields{"checkpoint": checkpoint("t", 7, rootB), "lastReset": record(early, asked)}, true},
-		"a reset of a tree leaves the others alone": {fields{"reset": asked}, fields{"checkpoint": checkpoint("u", 2, rootA), "shards": shards(checkpoint("t", 9, rootA))}, fields{"checkpoint": checkpoint("u", 1, rootA), "shards": shards(checkpoint("t", 7, rootB)), "lastReset": record(late, asked)}, true},
+		"nothing is seen yet":                                    {nil, nil, fields{"checkpoint": checkpoint("t", 9, rootA)}, false},
+		"it grows":                                               {nil, fields{"checkpoint": checkpoint("t", 9, rootA)}, fields{"checkpoint": checkpoint("t", 10, rootB)}, false},
+		"it stays":                                               {nil, fields{"checkpoint": checkpoint("t", 9, rootA)}, fields{"checkpoint": checkpoint("t", 9, rootA)}, false},
+		"it shrinks":                                             {nil, fields{"checkpoint": checkpoint("t", 9, rootA)}, fields{"checkpoint": checkpoint("t", 8, rootA)}, true},
+		"it has another root":                                    {nil, fields{"checkpoint": checkpoint("t", 9, rootA)}, fields{"checkpoint": checkpoint("t", 9, rootB)}, true},
+		"it is gone":                                             {nil, fields{"checkpoint": checkpoint("t", 9, rootA)}, fields{"conditions": []any{}}, true},
+		"all of the status is gone":                              {nil, fields{"checkpoint": checkpoint("t", 9, rootA)}, nil, true},
+		"another tree takes its place":                           {nil, fields{"checkpoint": checkpoint("t", 9, rootA)}, fields{"checkpoint": checkpoint("u", 99, rootA)}, true},
+		"another tree takes its place beside it":                 {nil, fields{"checkpoint": checkpoint("t", 9, rootA)}, fields{"checkpoint": checkpoint("u", 1, rootB), "shards": shards(checkpoint("t", 9, rootA))}, false},
+		"a shard becomes active":                                 {nil, fields{"checkpoint": checkpoint("t", 9, rootA), "shards": shards(checkpoint("u", 3, rootA))}, fields{"checkpoint": checkpoint("u", 4, rootB), "shards": shards(checkpoint("t", 9, rootA))}, false},
+		"a shard shrinks":                                        {nil, fields{"checkpoint": checkpoint("t", 9, rootA), "shards": shards(checkpoint("u", 3, rootA))}, fields{"checkpoint": checkpoint("t", 9, rootA), "shards": shards(checkpoint("u", 2, rootA))}, true},
+		"a shard is gone":                                        {nil, fields{"checkpoint": checkpoint("t", 9, rootA), "shards": shards(checkpoint("u", 3, rootA))}, fields{"checkpoint": checkpoint("t", 9, rootA)}, true},
+		"evidence is found":                                      {nil, fields{"checkpoint": checkpoint("t", 9, rootA)}, fields{"checkpoint": checkpoint("t", 9, rootA), "inconsistency": evidence(early)}, false},
+		"evidence is taken away by hand":                         {nil, fields{"checkpoint": checkpoint("t", 9, rootA), "inconsistency": evidence(early)}, fields{"checkpoint": checkpoint("t", 9, rootA)}, true},
+		"evidence is replaced":                                   {nil, fields{"checkpoint": checkpoint("t", 9, rootA), "inconsistency": evidence(early)}, fields{"checkpoint": checkpoint("t", 9, rootA), "inconsistency": evidence(late)}, true},
+		"a reset that the spec asks for":                         {fields{"reset": asked}, fields{"checkpoint": checkpoint("t", 9, rootA), "inconsistency": evidence(early)}, fields{"checkpoint": checkpoint("t", 7, rootB), "lastReset": record(late, asked)}, false},
+		"a reset that the spec does not ask for":                 {nil, fields{"checkpoint": checkpoint("t", 9, rootA), "inconsistency": evidence(early)}, fields{"checkpoint": checkpoint("t", 7, rootB), "lastReset": record(late, asked)}, true},
+		"a reset that is another than the spec's":                {fields{"reset": asked}, fields{"checkpoint": checkpoint("t", 9, rootA), "inconsistency": evidence(early)}, fields{"checkpoint": checkpoint("t", 7, rootB), "lastReset": record(late, reset(pin(9, rootA), pin(6, rootB)))}, true},
+		"a reset without a record":                               {fields{"reset": asked}, fields{"checkpoint": checkpoint("t", 9, rootA), "inconsistency": evidence(early)}, fields{"checkpoint": checkpoint("t", 7, rootB)}, true},
+		"a reset that was carried out does nothing":              {fields{"reset": asked}, fields{"checkpoint": checkpoint("t", 9, rootA), "inconsistency": evidence(late), "lastReset": record(early, asked)}, fields{"checkpoint": checkpoint("t", 7, rootB), "lastReset": record(early, asked)}, true},
+		"a reset of a tree leaves the others alone":              {fields{"reset": asked}, fields{"checkpoint": checkpoint("u", 2, rootA), "shards": shards(checkpoint("t", 9, rootA))}, fields{"checkpoint": checkpoint("u", 1, rootA), "shards": shards(checkpoint("t", 7, rootB)), "lastReset": record(late, asked)}, true},
+		"a record of a reset that nobody asked for":              {nil, fields{"checkpoint": checkpoint("t", 9, rootA)}, fields{"checkpoint": checkpoint("t", 9, rootA), "lastReset": record(late, asked)}, true},
+		"a record that stays when the reset is out of the spec":  {nil, fields{"checkpoint": checkpoint("t", 7, rootB), "lastReset": record(early, asked)}, fields{"checkpoint": checkpoint("t", 8, rootB), "lastReset": record(early, asked)}, false},
+		"a record of more than was given up":                     {fields{"reset": asked}, fields{"lastReset": record(early, asked)}, fields{"lastReset": record(early, reset(pin(99, rootA), pin(7, rootB)))}, true},
+		"a record that is gone":                                  {fields{"reset": asked}, fields{"lastReset": record(early, asked)}, fields{"conditions": []any{}}, true},
+		"a record to which something that was put away is added": {fields{"reset": asked}, fields{"lastReset": record(early, asked)}, fields{"lastReset": with(record(early, asked), "earlier", putAway(99))}, true},
+		"a record with what was put away before it":              {fields{"reset": asked}, fields{"checkpoint": checkpoint("t", 9, rootA), "lastReset": record(early, reset(pin(8, rootA), pin(8, rootA)))}, fields{"checkpoint": checkpoint("t", 7, rootB), "lastReset": with(record(late, asked), "earlier", putAway(8))}, false},
+		"a record whose evidence is another":                     {fields{"reset": asked}, fields{"lastReset": with(record(early, asked), "inconsistency", evidence(early))}, fields{"lastReset": with(record(early, asked), "inconsistency", fields{"notes": []any{"a", "c"}, "foundAt": early})}, true},
+		"a record with evidence and what was put away stays":     {nil, fields{"lastReset": with(with(record(early, asked), "inconsistency", evidence(early)), "earlier", putAway(8))}, fields{"lastReset": with(with(record(early, asked), "inconsistency", evidence(early)), "earlier", putAway(8)), "conditions": []any{}}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			problems := violations(t, "transparencylogs", object(tc.spec, tc.before), object(tc.spec, tc.now))

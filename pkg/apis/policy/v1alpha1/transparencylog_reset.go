@@ -66,4 +66,34 @@ type LogResetRecord struct {
 	// inconsistency is the evidence that was put away. It defaults to none.
 	// +optional
 	Inconsistency *LogInconsistency `json:"inconsistency,omitempty"`
+
+	// earlier is what the resets before this one put away, the last one's first, without
+	// the signatures. It defaults to nothing.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=192
+	Earlier []LogPutAway `json:"earlier,omitempty"`
+}
+
+// LogPutAway names checkpoints that a reset put away. Signatures may still carry them: they
+// are refused where they contradict the history that counts, and not counted against the
+// log again.
+type LogPutAway struct {
+	// origin is the first line of the tree's checkpoints.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=300
+	Origin string `json:"origin,omitempty"`
+
+	// size is the number of entries of the checkpoint.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Size int64 `json:"size,omitempty"`
+
+	// rootHash is the root of the checkpoint, in lower-case hex, where it was evidence. It
+	// defaults to none, which stands for every checkpoint of no more entries than size: a
+	// history that was given up.
+	// +optional
+	// +kubebuilder:validation:Pattern=`^[0-9a-f]{64}$`
+	RootHash string `json:"rootHash,omitempty"`
 }
