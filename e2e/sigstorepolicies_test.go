@@ -75,6 +75,7 @@ func TestPoliciesOfPolicyController(t *testing.T) {
 		"what cannot be kept is refused":     whatCannotBeKeptIsRefused,
 		"a trust root is none of ours":       theirTrustRootIsItsOwn,
 		"a match is about objects' labels":   aMatchIsAboutTheLabelsOfObjects,
+		"what nobody judged accepts nothing": whatNobodyJudgedAcceptsNothing,
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
@@ -257,6 +258,38 @@ func aMatchIsAboutTheLabelsOfObjects(t *testing.T) {
 	admitted(t, deployment("web", "shop"))
 	refusedBySigstore(t, pod("shop"), name, "StaticDenied")
 	admitted(t, pod("web"))
+}
+
+// whatNobodyJudgedAcceptsNothing: objects of both APIs that came in while their webhook was
+// not asked, each of which would pass the image but for a field that nobody knows.
+func whatNobodyJudgedAcceptsNothing(t *testing.T) {
+	t.Helper()
+	namespace := newNamespace(t)
+	name := newName(t)
+	condition := func(more string) {
+		_, err := S(t).Kubectl(context.Background(), "", "patch", "validatingwebhookconfiguration", "countersign-validating", "--type=strategic", "-p", fmt.Sprintf(
+			`{"webhooks":[{"name":"policies.countersign.dev","matchConditions":[{"name":%q,%s}]}]}`, name, more))
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	t.Cleanup(func() { condition(`"$patch":"delete"`) })
+	condition(fmt.Sprintf(`"expression":"request.name != '%s'"`, name))
+	create := func(manifest string) {
+		eventually(t, "nobody to judge "+name, func() bool { return kubectl(t, manifest, "create", "--validate=false", "-f", "-").Code == 0 })
+	}
+	theirs, ours := pushImage(t, S(t).Registry), pushImage(t, S(t).Registry)
+	create(sigstoreManifest(name, theirs, "v1beta1", "  - static: {action: pass}\n  moed: warn\n"))
+	create(strings.NewReplacer("policy.sigstore.dev/v1beta1", "policy.countersign.dev/v1alpha1", "- static:", "- name: a\n    static:").Replace(
+		sigstoreManifest(name, ours, "v1beta1", "  - static: {action: pass}\n  treshold: 2\n")))
+	if status, message := inForce(t, sigstorePolicies+"/"+name); status != "False" || !strings.Contains(message, "spec.moed") {
+		t.Errorf("ready %s: %s", status, message)
+	}
+	refusedBySigstore(t, runPod(t, namespace, newName(t), theirs.Ref()), name, "PolicyNotReady", "spec.moed")
+	eventually(t, "ours to be in force", func() bool {
+		return strings.Contains(runPod(t, namespace, newName(t), ours.Ref()).Stderr, "denied by ClusterImagePolicy")
+	})
+	refused(t, runPod(t, namespace, newName(t), ours.Ref()), "PolicyNotReady", "spec.treshold")
 }
 
 // refusedBySigstore wants kubectl to have been refused by a policy of policy.sigstore.dev.

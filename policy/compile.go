@@ -126,6 +126,7 @@ func compile(ctx context.Context, id ID, generation int64, uid types.UID, spec *
 	if p.threshold > 1 {
 		p.refuseRepeatedKeys()
 	}
+	p.Refuse(v1alpha1.UnreadErrors(spec.Unread))
 	if n := len(p.authorities); n < p.threshold {
 		p.problem(PartSpec, "spec.threshold", fmt.Errorf("%d of %d authorities must accept an image, which none can have", p.threshold, n))
 	}

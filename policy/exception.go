@@ -61,6 +61,9 @@ func CompileException(obj *v1alpha1.ImagePolicyException, maxAge time.Duration) 
 		}
 		x.images = append(x.images, glob)
 	}
+	for _, unread := range obj.Spec.Unread {
+		x.invalid = fmt.Errorf("%w: %w", ErrExceptionInvalid, unread.Err())
+	}
 	if obj.Namespace == "" || x.created.IsZero() || x.expires.IsZero() || x.reason == "" {
 		x.invalid = fmt.Errorf("%w: namespace, creation, end or reason is missing", ErrExceptionInvalid)
 	}

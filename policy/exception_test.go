@@ -87,6 +87,9 @@ func TestAnExceptionAdmitsWhatItIsForAndNothingElse(t *testing.T) {
 		"no end":                         {exception: exceptionFor("**", func(x *v1alpha1.ImagePolicyException) { x.Spec.Expires = metav1.Time{} })},
 		"no creation":                    {exception: exceptionFor("**", func(x *v1alpha1.ImagePolicyException) { x.CreationTimestamp = metav1.Time{} })},
 		"a pattern that nobody can read": {exception: exceptionFor("a//b")},
+		"a field that nobody reads": {exception: exceptionFor("**", func(x *v1alpha1.ImagePolicyException) {
+			x.Spec.Unread = []v1alpha1.Unread{{Field: "spec.onlyFor", Problem: "unknown"}}
+		})},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := excepting(t, enforce)

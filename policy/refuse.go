@@ -16,14 +16,20 @@ import (
 // for objects that nobody could keep out of the cluster, and is called before the policy
 // is in force.
 func (p *Policy) Refuse(errs field.ErrorList) {
+	if len(p.authorities) == 0 && len(errs) > 0 {
+		// Whoever is refused by a policy without any is told why by one in their place.
+		p.authorities = make([]authority, 1)
+		p.authorities[0].name = "spec"
+	}
+	told := map[int]bool{} // who is refused is told the first error
 	for _, err := range errs {
 		cause := errors.New(err.ErrorBody())
-		if len(p.authorities) == 0 {
-			p.problem(PartSpec, err.Field, cause)
-		}
 		from, to := p.concerned(err.Field)
 		for i := from; i < to; i++ {
-			p.authorities[i] = p.unusable(p.authorities[i].name, PartSpec, err.Field, cause)
+			refused := p.unusable(p.authorities[i].name, PartSpec, err.Field, cause)
+			if !told[i] {
+				p.authorities[i], told[i] = refused, true
+			}
 		}
 	}
 }

@@ -76,3 +76,15 @@ func TestARefusedPolicyWithoutAuthoritiesSaysWhy(t *testing.T) {
 		t.Errorf("%v", p.Problems())
 	}
 }
+
+func TestWhoIsRefusedIsToldTheFirstError(t *testing.T) {
+	p := Compile(t.Context(), &v1alpha1.ClusterImagePolicy{}, Trust{})
+	p.Refuse(field.ErrorList{{Type: field.ErrorTypeForbidden, Field: "spec.a"}, {Type: field.ErrorTypeForbidden, Field: "spec.b"}})
+	var paths []string
+	for _, problem := range p.Problems() {
+		paths = append(paths, problem.Path)
+	}
+	if told, ok := p.authorities[0].fixed.(verify.Rejected); !ok || !strings.HasPrefix(told.Detail, "spec.a: ") || !strings.HasSuffix(strings.Join(paths, " "), "spec.a spec.b") {
+		t.Errorf("told %+v of the problems %q", p.authorities[0].fixed, paths)
+	}
+}

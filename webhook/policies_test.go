@@ -54,7 +54,7 @@ func TestPoliciesThatCannotWorkAreRefused(t *testing.T) {
 		"a policy with a broken glob":                     {request: kind(create("", "", brokenGlob)), code: http.StatusUnprocessableEntity, fields: []string{"spec.images[1].glob"}},
 		"an update that breaks a policy":                  {request: kind(update("", "", static, brokenKey)), code: http.StatusUnprocessableEntity, fields: []string{"spec.authorities[0].key.data"}},
 		"an update that leaves a broken policy as it was": {request: kind(update("", "", brokenKey, strings.Replace(brokenKey, `"name":"p"`, `"name":"p","finalizers":[]`, 1))), code: http.StatusOK},
-		"an object that cannot be read":                   {request: kind(create("", "", object(`{"images":7}`))), code: http.StatusBadRequest},
+		"an object that cannot be read":                   {request: kind(create("", "", object(`{"images":7}`))), code: http.StatusUnprocessableEntity, fields: []string{"spec", "spec.images", "spec.authorities"}},
 		"a requirement that is misspelt": {
 			request: kind(create("", "", strings.Replace(static, `"name":"a"`, `"name":"a","atestations":[]`, 1))), code: http.StatusUnprocessableEntity,
 			fields: []string{"spec.authorities[0].atestations"},

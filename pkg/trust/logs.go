@@ -115,6 +115,10 @@ func (l *Logs) get(name string) (configuredLog, bool) {
 // configure reads and checks what obj says, and makes no prover yet.
 func (l *Logs) configure(ctx context.Context, obj *v1alpha1.TransparencyLog) configuredLog {
 	configured := configuredLog{uid: obj.UID, generation: obj.Generation, reset: resetOf(obj), selectable: selectable(obj)}
+	if unread := v1alpha1.UnreadErrors(obj.Spec.Unread); len(unread) > 0 {
+		configured.err = unread.ToAggregate() // it may have asked for more than the rest
+		return configured
+	}
 	if _, err := VersionOf(obj.Spec.Type); err != nil {
 		configured.err = err
 		return configured

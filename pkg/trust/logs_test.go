@@ -129,6 +129,7 @@ func TestALogThatCannotBeUsed(t *testing.T) {
 		reason string
 	}{
 		"a type that is not supported": {func(l *v1alpha1.TransparencyLog) { l.Spec.Type = "rekor-v9" }, v1alpha1.ReasonLogNotReady},
+		"a field that nobody reads":    {func(l *v1alpha1.TransparencyLog) { l.Spec.Unread = []v1alpha1.Unread{{Field: "spec.wittnesses"}} }, v1alpha1.ReasonLogNotReady},
 		"no URL":                       {func(l *v1alpha1.TransparencyLog) { l.Spec.URLs = nil }, v1alpha1.ReasonLogNotReady},
 		"a URL of another scheme":      {func(l *v1alpha1.TransparencyLog) { l.Spec.URLs = []string{"ftp://rekor.test"} }, v1alpha1.ReasonLogNotReady},
 		"a URL that is none":           {func(l *v1alpha1.TransparencyLog) { l.Spec.URLs = []string{"http://[::1"} }, v1alpha1.ReasonLogNotReady},

@@ -103,12 +103,17 @@ func TestARootThatCannotBeUsed(t *testing.T) {
 	given := func(text string) v1alpha1.TrustRootSpec {
 		return v1alpha1.TrustRootSpec{TrustedRoot: &v1alpha1.TrustedRootText{Data: text}}
 	}
+	unread := func(spec v1alpha1.TrustRootSpec) v1alpha1.TrustRootSpec {
+		spec.Unread = []v1alpha1.Unread{{Field: "spec.notAfter", Problem: "unknown"}}
+		return spec
+	}
 	for name, tc := range map[string]struct {
 		spec   v1alpha1.TrustRootSpec
 		text   string
 		reason string
 	}{
 		"nothing at all":                {v1alpha1.TrustRootSpec{}, "exactly one", v1alpha1.ReasonSpecInvalid},
+		"a field that nobody reads":     {unread(given(text)), "spec.notAfter: Forbidden", v1alpha1.ReasonSpecInvalid},
 		"keys of nobody":                {v1alpha1.TrustRootSpec{SigstoreKeys: &v1alpha1.SigstoreKeys{}}, "no authority and no log", v1alpha1.ReasonSpecInvalid},
 		"the root first":                {chain(ca.PEM(1, 0)), "not signed by the next", v1alpha1.ReasonSpecInvalid},
 		"certificates of two chains":    {chain(ca.PEM(0) + trusttest.NewCA("CA", far()).PEM(1)), "not signed by the next", v1alpha1.ReasonSpecInvalid},

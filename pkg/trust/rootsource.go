@@ -21,6 +21,9 @@ import (
 // made from.
 func (r *Roots) sourceOf(ctx context.Context, obj *v1alpha1.TrustRoot) (rootSource, string, error) {
 	spec := &obj.Spec
+	if unread := v1alpha1.UnreadErrors(spec.Unread); len(unread) > 0 {
+		return nil, "", unread.ToAggregate() // it may have asked for more than the rest
+	}
 	text := ""
 	if spec.TrustedRoot != nil {
 		var err error

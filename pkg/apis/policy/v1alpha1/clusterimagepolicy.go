@@ -147,6 +147,9 @@ type ClusterImagePolicySpec struct {
 	// +optional
 	// +default="deny"
 	OnUnavailable OnUnavailable `json:"onUnavailable,omitempty"`
+
+	// Unread is what the object says besides. It is for nobody to write.
+	Unread []Unread `json:"-"` //nolint:kubeapilinter // It is no part of the API.
 }
 
 // KMSKeys returns the URIs of the keys that the policy's authorities name.

@@ -12,7 +12,8 @@
 // Objects keep unknown fields (+kubebuilder:pruning:PreserveUnknownFields), for the
 // policy webhook to refuse. The API server would drop a misspelt requirement, and
 // refuse it only where the client asks for that (fieldValidation=Strict), as
-// kubectl does and many others do not.
+// kubectl does and many others do not. What was stored all the same is read with its
+// unknown fields in mind (Unread), and accepts nothing that they could be about.
 //
 // +kubebuilder:object:generate=true
 // +groupName=policy.countersign.dev

@@ -99,6 +99,9 @@ type ImagePolicySpec struct {
 	// it is, with the reason DigestRequired. It defaults to false.
 	// +optional
 	RequireDigest *bool `json:"requireDigest,omitempty"`
+
+	// Unread is what the object says besides. It is for nobody to write.
+	Unread []Unread `json:"-"` //nolint:kubeapilinter // It is no part of the API.
 }
 
 // AsCluster returns the specification of a ClusterImagePolicy that says the same
@@ -107,7 +110,7 @@ func (s *ImagePolicySpec) AsCluster() ClusterImagePolicySpec {
 	return ClusterImagePolicySpec{
 		Mode: s.Mode, Images: s.Images, ExcludeImages: s.ExcludeImages, Match: s.Match, Authorities: s.Authorities,
 		Threshold: s.Threshold, RequireDigest: s.RequireDigest, Platforms: PlatformsIndex,
-		OnUnavailable: OnUnavailableDeny, Exceptions: ExceptionsDeny,
+		OnUnavailable: OnUnavailableDeny, Exceptions: ExceptionsDeny, Unread: s.Unread,
 	}
 }
 

@@ -90,6 +90,9 @@ type ImagePolicyExceptionSpec struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
 	Reference string `json:"reference,omitempty"` //nolint:kubeapilinter // It refers to no object: a ticket, an address.
+
+	// Unread is what the object says besides. It is for nobody to write.
+	Unread []Unread `json:"-"` //nolint:kubeapilinter // It is no part of the API.
 }
 
 // ImagePolicyExceptionStatus is what countersign found.

@@ -187,6 +187,9 @@ type TransparencyLogSpec struct {
 	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('720h')",message="maxStaleness must be between 1s and 720h"
 	MaxStaleness *metav1.Duration `json:"maxStaleness,omitempty"`
+
+	// Unread is what the object says besides. It is for nobody to write.
+	Unread []Unread `json:"-"` //nolint:kubeapilinter // It is no part of the API.
 }
 
 // Interval is how often the log is asked for its latest checkpoint.

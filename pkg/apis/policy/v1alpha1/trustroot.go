@@ -77,6 +77,9 @@ type TrustRootSpec struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	LogTypes []TransparencyLogType `json:"logTypes,omitempty"`
+
+	// Unread is what the object says besides. It is for nobody to write.
+	Unread []Unread `json:"-"` //nolint:kubeapilinter // It is no part of the API.
 }
 
 // RemoteRepository is a TUF repository and the root that one begins to trust it

@@ -25,7 +25,7 @@ const (
 // last maxAge from its creation.
 func ImagePolicyException(x *v1alpha1.ImagePolicyException, now time.Time, maxAge time.Duration) field.ErrorList {
 	spec, path := &x.Spec, field.NewPath("spec")
-	var errs field.ErrorList
+	errs := v1alpha1.UnreadErrors(spec.Unread)
 	if len(spec.Images) == 0 {
 		errs = append(errs, field.Required(path.Child("images"), "at least one pattern says which images are admitted"))
 	}

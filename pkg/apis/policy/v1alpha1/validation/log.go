@@ -33,7 +33,8 @@ var originPattern = regexp.MustCompile("^[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])
 // object, and does not ask the log.
 func TransparencyLog(log *v1alpha1.TransparencyLog) field.ErrorList {
 	spec, path := &log.Spec, field.NewPath("spec")
-	errs := oneOf(path.Child("type"), spec.Type, v1alpha1.LogTypeRekorV1, v1alpha1.LogTypeRekorV2)
+	errs := v1alpha1.UnreadErrors(spec.Unread)
+	errs = append(errs, oneOf(path.Child("type"), spec.Type, v1alpha1.LogTypeRekorV1, v1alpha1.LogTypeRekorV2)...)
 	if len(spec.URLs) == 0 {
 		errs = append(errs, field.Required(path.Child("urls"), "where the log answers"))
 	}

@@ -40,7 +40,8 @@ const (
 // PolicyWarnings.
 func ClusterImagePolicy(policy *v1alpha1.ClusterImagePolicy) field.ErrorList {
 	spec, path := &policy.Spec, field.NewPath("spec")
-	errs := oneOf(path.Child("mode"), spec.Mode, v1alpha1.ModeEnforce, v1alpha1.ModeWarn, v1alpha1.ModeAudit)
+	errs := v1alpha1.UnreadErrors(spec.Unread)
+	errs = append(errs, oneOf(path.Child("mode"), spec.Mode, v1alpha1.ModeEnforce, v1alpha1.ModeWarn, v1alpha1.ModeAudit)...)
 	errs = append(errs, oneOf(path.Child("platforms"), spec.Platforms, v1alpha1.PlatformsIndex, v1alpha1.PlatformsAll)...)
 	errs = append(errs, oneOf(path.Child("exceptions"), spec.Exceptions, v1alpha1.ExceptionsDeny, v1alpha1.ExceptionsAllow)...)
 	errs = append(errs, oneOf(path.Child("onUnavailable"), spec.OnUnavailable,

@@ -31,10 +31,11 @@ const (
 // object, and asks no mirror; what a TUF repository in it holds is only unpacked.
 func TrustRoot(obj *v1alpha1.TrustRoot) field.ErrorList {
 	spec, path := &obj.Spec, field.NewPath("spec")
+	errs := v1alpha1.UnreadErrors(spec.Unread)
 	if count(spec.SigstoreKeys != nil, spec.Remote != nil, spec.Repository != nil, spec.TrustedRoot != nil) != 1 {
-		return field.ErrorList{field.Forbidden(path, "exactly one of sigstoreKeys, remote, repository, trustedRoot must be set")}
+		return append(errs, field.Forbidden(path, "exactly one of sigstoreKeys, remote, repository, trustedRoot must be set"))
 	}
-	errs := logTypes(path.Child("logTypes"), spec)
+	errs = append(errs, logTypes(path.Child("logTypes"), spec)...)
 	switch {
 	case spec.SigstoreKeys != nil:
 		return append(errs, sigstoreKeys(path.Child("sigstoreKeys"), spec.SigstoreKeys)...)
