@@ -3,26 +3,37 @@
 
 package policy
 
-import "slices"
+import (
+	"maps"
+	"slices"
+	"strings"
+)
 
 // index finds the few policies that may cover an image among many: those of the cluster,
 // and those of the image's namespace. Immutable.
 type index struct {
-	cluster    *byRepository
-	namespaces map[string]*byRepository
+	cluster    byRepository
+	namespaces map[string]byRepository
 }
 
 func newIndex(policies []*Policy) *index {
-	x := &index{cluster: &byRepository{byPrefix: map[string][]int{}}, namespaces: map[string]*byRepository{}}
+	type filed = map[string][]int
+	cluster, namespaces := filed{}, map[string]filed{}
 	for i, p := range policies {
-		in := x.cluster
+		in := cluster
 		if namespace := p.id.Namespace; namespace != "" {
-			if in = x.namespaces[namespace]; in == nil {
-				in = &byRepository{byPrefix: map[string][]int{}}
-				x.namespaces[namespace] = in
+			if in = namespaces[namespace]; in == nil {
+				in = filed{}
+				namespaces[namespace] = in
 			}
 		}
-		in.add(i, p)
+		for _, prefix := range p.prefixes() {
+			in[prefix] = append(in[prefix], i)
+		}
+	}
+	x := &index{cluster: newByRepository(cluster), namespaces: make(map[string]byRepository, len(namespaces))}
+	for namespace, in := range namespaces {
+		x.namespaces[namespace] = newByRepository(in)
 	}
 	return x
 }
@@ -30,41 +41,51 @@ func newIndex(policies []*Policy) *index {
 // candidates returns the positions of the policies that may cover a repository in a
 // namespace, each once, in their order.
 func (x *index) candidates(namespace, repository string) []int {
-	found := x.cluster.candidates(repository, nil)
-	if in, ok := x.namespaces[namespace]; ok {
-		found = in.candidates(repository, found)
-	}
+	found := x.namespaces[namespace].candidates(repository, x.cluster.candidates(repository, nil))
 	slices.Sort(found)
 	return slices.Compact(found)
 }
 
 // byRepository finds policies by repository. It leaves out only what cannot match: each
 // policy is filed under what precedes the first wildcard of each of its patterns, and
-// every repository that a pattern matches begins with that.
-type byRepository struct {
-	// byPrefix holds positions in the list of policies.
-	byPrefix map[string][]int
-	// lengths are those of the prefixes, each once and in order: a repository is looked
-	// up once for each, which are few however many policies there are.
-	lengths []int
+// every repository that a pattern matches begins with that. The entries are sorted.
+type byRepository []entry
+
+type entry struct {
+	prefix string
+	// policies are positions in the list of policies.
+	policies []int
+	// shorter is the entry with the longest prefix that this one's begins with, or -1.
+	shorter int
 }
 
-func (x *byRepository) add(position int, p *Policy) {
-	for _, prefix := range p.prefixes() {
-		x.byPrefix[prefix] = append(x.byPrefix[prefix], position)
-		if at, known := slices.BinarySearch(x.lengths, len(prefix)); !known {
-			x.lengths = slices.Insert(x.lengths, at, len(prefix))
+func newByRepository(filed map[string][]int) byRepository {
+	entries := make(byRepository, 0, len(filed))
+	before := -1
+	for _, prefix := range slices.Sorted(maps.Keys(filed)) {
+		for before >= 0 && !strings.HasPrefix(prefix, entries[before].prefix) {
+			before = entries[before].shorter
 		}
+		entries = append(entries, entry{prefix, filed[prefix], before})
+		before = len(entries) - 1
 	}
+	return entries
 }
 
 // candidates adds to found the positions of the policies that may cover a repository.
-func (x *byRepository) candidates(repository string, found []int) []int {
-	for _, n := range x.lengths {
-		if n > len(repository) {
-			break
+//
+// Of two texts that begin with one prefix, all between them in the order do. So whatever
+// entry the repository begins with, the last one that is not after it begins with, too:
+// they are that one, the next shorter, and so on.
+func (x byRepository) candidates(repository string, found []int) []int {
+	at, exact := slices.BinarySearchFunc(x, repository, func(e entry, repository string) int { return strings.Compare(e.prefix, repository) })
+	if !exact {
+		at--
+	}
+	for ; at >= 0; at = x[at].shorter {
+		if strings.HasPrefix(repository, x[at].prefix) {
+			found = append(found, x[at].policies...)
 		}
-		found = append(found, x.byPrefix[repository[:n]]...)
 	}
 	return found
 }
