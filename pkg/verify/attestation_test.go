@@ -262,8 +262,26 @@ func TestAuthorityThatAsksForNothingIsRefused(t *testing.T) {
 	}
 }
 
-func TestPredicateTypesThatHaveNoShortNameStandForThemselves(t *testing.T) {
-	if got := verify.PredicateType("https://example.com/x"); got != "https://example.com/x" {
-		t.Errorf("got %q", got)
+// TestPredicateTypes by the names that `cosign attest --type` has for them, as cosign v3.1.3 writes
+// them into statements (cmd/cosign/cli/options/predicate.go); all others stand for themselves.
+func TestPredicateTypes(t *testing.T) {
+	for name, want := range map[string]string{
+		"custom":                "https://cosign.sigstore.dev/attestation/v1",
+		"cyclonedx":             "https://cyclonedx.org/bom",
+		"link":                  "https://in-toto.io/Link/v1",
+		"openvex":               "https://openvex.dev/ns",
+		"slsaprovenance":        "https://slsa.dev/provenance/v0.2",
+		"slsaprovenance02":      "https://slsa.dev/provenance/v0.2",
+		"slsaprovenance1":       "https://slsa.dev/provenance/v1",
+		"spdx":                  "https://spdx.dev/Document",
+		"spdxjson":              "https://spdx.dev/Document",
+		"vuln":                  "https://cosign.sigstore.dev/attestation/vuln/v1",
+		"https://example.com/x": "https://example.com/x",
+		"SPDXJSON":              "SPDXJSON",
+		"":                      "",
+	} {
+		if got := verify.PredicateType(name); got != want {
+			t.Errorf("%s stands for %q, want %q", name, got, want)
+		}
 	}
 }

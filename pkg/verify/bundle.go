@@ -6,6 +6,7 @@ package verify
 import (
 	"bytes"
 	"crypto/x509"
+	"encoding/json"
 
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
@@ -26,9 +27,21 @@ func unmarshalBundle(text []byte) (*protobundle.Bundle, error) {
 	}
 	message := new(protobundle.Bundle)
 	if err := protojson.Unmarshal(text, message); err != nil {
+		if isOlderBundle(text) {
+			return nil, reject(SignatureInvalid, "this is a bundle in cosign's older format, which has no inclusion proof: sign with --new-bundle-format, as cosign v3 does by default")
+		}
 		return nil, reject(SignatureInvalid, "the bundle does not parse")
 	}
 	return message, nil
+}
+
+// isOlderBundle reports whether a text is what `cosign sign-blob --bundle` wrote before
+// there were sigstore bundles (github.com/sigstore/cosign, pkg/cosign/fetch.go).
+func isOlderBundle(text []byte) bool {
+	var older struct {
+		Signature string `json:"base64Signature"` //nolint:tagliatelle // cosign's spelling
+	}
+	return json.Unmarshal(text, &older) == nil && older.Signature != ""
 }
 
 // BundleEntries returns the log entries of a sigstore bundle, for those who ask about the

@@ -421,3 +421,22 @@ func TestBundleEntries(t *testing.T) {
 		})
 	}
 }
+
+// TestOlderBundle: who has one is told what to do.
+func TestOlderBundle(t *testing.T) {
+	w := newWorld(t)
+	older := `{"base64Signature":"MEYC","cert":"LS0t","rekorBundle":{"SignedEntryTimestamp":"MEQ=","Payload":{"body":"e30=","integratedTime":1,"logIndex":1,"logID":"aa"}}}`
+	for text, says := range map[string]string{
+		older:                       "sign with --new-bundle-format",
+		older[1:]:                   "does not parse",
+		`{"base64Signature":""}`:    "does not parse",
+		`{"base64Signature":[]}`:    "does not parse",
+		`{"base64Signature":"MEYC"`: "does not parse",
+	} {
+		verdict := w.offline(t).VerifyArtifact(t.Context(), artifactOf(releaseNotes), verify.Bundle{JSON: []byte(text)})
+		want(t, verdict, verify.SignatureInvalid)
+		if !strings.Contains(verdict.String(), says) {
+			t.Errorf("%s: got %q, want %q in it", text, verdict, says)
+		}
+	}
+}
