@@ -14,6 +14,8 @@ import (
 type index struct {
 	cluster    byRepository
 	namespaces map[string]byRepository
+	// registries are those that policies of the cluster name in full.
+	registries map[string]bool
 }
 
 func newIndex(policies []*Policy) *index {
@@ -31,7 +33,12 @@ func newIndex(policies []*Policy) *index {
 			in[prefix] = append(in[prefix], i)
 		}
 	}
-	x := &index{cluster: newByRepository(cluster), namespaces: make(map[string]byRepository, len(namespaces))}
+	x := &index{cluster: newByRepository(cluster), namespaces: make(map[string]byRepository, len(namespaces)), registries: map[string]bool{}}
+	for prefix := range cluster {
+		if host, _, whole := strings.Cut(prefix, "/"); whole {
+			x.registries[host] = true
+		}
+	}
 	for namespace, in := range namespaces {
 		x.namespaces[namespace] = newByRepository(in)
 	}

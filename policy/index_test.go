@@ -141,3 +141,21 @@ func BenchmarkCovering(b *testing.B) {
 		})
 	}
 }
+
+// TestRegistriesThatAreNamed: by policies of the cluster, in full. Whoever owns a namespace
+// must not add values to labels of metrics, as many as he likes.
+func TestRegistriesThatAreNamed(t *testing.T) {
+	set := NewSet(&Policy{id: ClusterPolicy("unreadable"), everything: true})
+	for _, text := range indexedGlobs {
+		set.Set(&Policy{id: ClusterPolicy(text), images: []image.Glob{globOf(t, text)}})
+	}
+	set.Set(&Policy{id: OwnPolicy("shop", "mine"), images: []image.Glob{globOf(t, "theirs.example/**")}})
+	for registry, want := range map[string]bool{
+		"docker.io": true, "registry.corp.example": true, "registry.corp.example:5000": true, "localhost:5000": true, "ghcr.io": true,
+		"ghcr.io:5000": false, "other.corp.example": false, "theirs.example": false, "": false, "quay.io": false,
+	} {
+		if got := set.NamesRegistry(registry); got != want {
+			t.Errorf("%q: %v", registry, got)
+		}
+	}
+}

@@ -77,6 +77,10 @@ func (s *Set) HasOwn() bool {
 	return slices.ContainsFunc(s.load().policies, func(p *Policy) bool { return p.id.Namespace != "" })
 }
 
+// NamesRegistry reports whether a policy of the cluster names a registry in full, as
+// image.Reference.Registry has it. What namespaces name does not count.
+func (s *Set) NamesRegistry(registry string) bool { return s.load().index().registries[registry] }
+
 // Covering returns the policies that cover an image that comes from origin, or could
 // once its tag has been resolved: those of the cluster before those of the namespace,
 // in the order of their names.

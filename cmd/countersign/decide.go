@@ -11,7 +11,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -110,7 +109,7 @@ func (o *decideOptions) evaluator(ctx context.Context, manifests []files.Object,
 	if o.verbose {
 		trace = traceTo(stderr)
 	}
-	client, _, err := o.registries.open(logr.Discard(), trace)
+	client, _, err := o.registries.open(registry.Options{Trace: trace})
 	if err != nil {
 		return nil, false, err
 	}

@@ -71,13 +71,13 @@ func (o *registryOptions) keychain() (authn.Keychain, error) {
 	return authn.NewMultiKeychain(all...), nil
 }
 
-// open returns a client, and the file to follow, which is nil if there is none.
-func (o *registryOptions) open(log logr.Logger, trace func(registry.Exchange)) (*registry.Client, *config.File, error) {
+// open returns a client with further options, and the file to follow, which is nil if there is none.
+func (o *registryOptions) open(options registry.Options) (*registry.Client, *config.File, error) {
 	keychain, err := o.keychain()
 	if err != nil {
 		return nil, nil, err
 	}
-	options := registry.Options{Keychain: keychain, InsecureRegistries: o.insecure, Logger: log, Trace: trace}
+	options.Keychain, options.InsecureRegistries = keychain, o.insecure
 	if o.config == "" {
 		return registry.New(options), nil, nil
 	}
@@ -89,9 +89,14 @@ func (o *registryOptions) open(log logr.Logger, trace func(registry.Exchange)) (
 	return registry.New(options), file, nil
 }
 
-// follow returns a client that follows the file for as long as m runs.
-func (o *registryOptions) follow(m manager.Manager, log logr.Logger) (*registry.Client, error) {
-	client, file, err := o.open(log, nil)
+// follow returns a client that is measured, and follows the file for as long as m runs.
+// named says which registries policies name.
+func (o *registryOptions) follow(m manager.Manager, log logr.Logger, named func(string) bool) (*registry.Client, error) {
+	measured := registry.NewMetrics(named)
+	if err := metrics.Registry.Register(measured); err != nil {
+		return nil, err
+	}
+	client, file, err := o.open(registry.Options{Logger: log, Metrics: measured})
 	if err != nil || file == nil {
 		return client, err
 	}

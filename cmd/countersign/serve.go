@@ -103,7 +103,7 @@ func (o *serveOptions) serve(ctx context.Context, log logr.Logger, d decisions) 
 	if err != nil {
 		return err
 	}
-	registries, err := o.registries.follow(m, log.WithName("registry"))
+	registries, err := o.registries.follow(m, log.WithName("registry"), config.Policies.NamesRegistry)
 	if err != nil {
 		return err
 	}

@@ -71,6 +71,9 @@ func (c *circuit) check(ctx context.Context, ping func(context.Context) error) e
 	return err
 }
 
+// isOpen tells whether the registry is left alone.
+func (c *circuit) isOpen() bool { return c.breaker.State() != gobreaker.StateClosed }
+
 // trust takes note of what came of a ping, and returns it as an *Error.
 func (c *circuit) trust(ctx context.Context, err error) error {
 	c.mu.Lock()

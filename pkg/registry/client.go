@@ -47,6 +47,8 @@ type Options struct {
 	Logger logr.Logger
 	// Trace, if not nil, is told of each request. It may be called concurrently.
 	Trace func(Exchange)
+	// Metrics, if not nil, measure this client, and no other.
+	Metrics *Metrics
 
 	// proxy, dialer and zone stand in for the environment and the network in tests.
 	proxy  func(*http.Request) (*url.URL, error)
@@ -123,7 +125,7 @@ func New(o Options) *Client {
 	}
 	c := &Client{core: &core{
 		keychain: o.Keychain,
-		guard:    &guard{maxBody: limits.response(), trace: o.Trace},
+		guard:    &guard{maxBody: limits.response(), trace: o.Trace, metrics: o.Metrics},
 		limits:   limits,
 		log:      o.Logger,
 		options:  o,
@@ -142,6 +144,9 @@ func New(o Options) *Client {
 		found:    newCache[[]verify.Signature](limits.Cache),
 	}}
 	c.SetHosts(o.Hosts)
+	if o.Metrics != nil {
+		o.Metrics.core.Store(c.core)
+	}
 	return c
 }
 

@@ -18,6 +18,7 @@ import (
 type guard struct {
 	maxBody int64
 	trace   func(Exchange)
+	metrics *Metrics
 }
 
 type contextKey int
@@ -55,7 +56,7 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 		done(0, 0, err)
 		return nil, err
 	}
-	resp.Body = &cappedBody{ReadCloser: resp.Body, left: g.maxBody, closed: func(read int64) { done(resp.StatusCode, read, nil) }}
+	resp.Body = &cappedBody{ReadCloser: resp.Body, left: g.maxBody, closed: func(read int64, err error) { done(resp.StatusCode, read, err) }}
 	return resp, nil
 }
 
@@ -87,12 +88,21 @@ func (g *guard) send(req *http.Request) (*http.Response, error) {
 type cappedBody struct {
 	io.ReadCloser
 	left int64
-	// closed, if not nil, is told once how much was read.
-	closed func(read int64)
+	// closed, if not nil, is told once how much was read, and what failed.
+	closed func(read int64, err error)
 	read   int64
+	failed error
 }
 
 func (b *cappedBody) Read(p []byte) (int, error) {
+	n, err := b.readUpTo(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		b.failed = err
+	}
+	return n, err
+}
+
+func (b *cappedBody) readUpTo(p []byte) (int, error) {
 	if b.left < 0 {
 		return 0, errTooLarge
 	}
@@ -111,7 +121,7 @@ func (b *cappedBody) Read(p []byte) (int, error) {
 // Close implements io.Closer.
 func (b *cappedBody) Close() error {
 	if b.closed != nil {
-		b.closed(b.read)
+		b.closed(b.read, b.failed)
 		b.closed = nil
 	}
 	return b.ReadCloser.Close()

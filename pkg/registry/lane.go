@@ -174,6 +174,18 @@ func (l *lane) pace(credential string) *pace {
 	return p
 }
 
+// isThrottled tells whether a credential is in a pause.
+func (l *lane) isThrottled() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range l.paces {
+		if p.left() > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // heard takes note of an answer to a request with a credential that began at a time:
 // whether the registry, or a host that it refers to, wants to be left alone, and for
 // how long. That it goes on to answer the handshake does not mean that it does not.

@@ -4,7 +4,9 @@
 package registry
 
 import (
+	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -24,29 +26,41 @@ type Exchange struct {
 	Bytes  int64
 	// Took is the time until the answer had been read.
 	Took time.Duration
-	// Problem says why there is no answer, in a few words.
+	// Problem says why there is no answer, or not all of it, in a few words.
 	Problem string
 }
 
 // begin notes the start of an exchange, and returns what notes its end.
 func (g *guard) begin(req *http.Request) func(status int, read int64, err error) {
-	if g.trace == nil {
-		return func(int, int64, error) {}
-	}
 	start := time.Now()
-	e := Exchange{Method: req.Method, URL: printable(redactedURL(req))}
+	e := Exchange{Method: req.Method}
+	if g.trace != nil {
+		e.URL = printable(redactedURL(req))
+	}
 	return func(status int, read int64, err error) {
 		e.Status, e.Bytes, e.Took = status, read, time.Since(start)
-		switch {
-		case err == nil:
-		case errors.Is(err, errGuess):
-			return // it never goes out
-		case req.Context().Err() != nil:
-			e.Problem = "it does not answer in time"
-		default:
-			e.Problem = describe(err)
+		g.metrics.count(req, status, e.Took, err)
+		if g.trace == nil || errors.Is(err, errGuess) { // which never goes out
+			return
 		}
+		e.Problem = problem(req.Context(), err)
 		g.trace(e)
+	}
+}
+
+// problem says in a few words why there is no answer, or not all of it; "" if there is.
+func problem(ctx context.Context, err error) string {
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, errTooLarge):
+		return "it sent more than is accepted"
+	case ctx.Err() != nil:
+		return "it does not answer in time"
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return "its answer ends too early"
+	default:
+		return describe(err)
 	}
 }
 
