@@ -7,6 +7,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -125,6 +126,14 @@ func TestTwoTenantsOfOnePrivateImage(t *testing.T) {
 	}
 	refused(t, kubectl(t, deployment("none", image.Ref(), ""), "create", "-n", owner, "-f", "-"), "RegistryUnauthorized", "none (anonymous)")
 	refused(t, runWith(t, owner, unsigned.Ref(), withPull), "NoSignature")
+	for namespace, says := range map[string]string{
+		owner: "image " + shown(image) + " verified by", stranger: `RegistryUnauthorized: registry ` + registry.Host + ` answered 401`,
+	} {
+		result := verifyInCluster(t, registry, namespace, deployment("later", image.Ref(), `,"imagePullSecrets":[{"name":"pull"}]`))
+		if (result.Code == 0) != (namespace == owner) || !strings.Contains(result.Stdout, says) || strings.Contains(result.Stdout, "wr0ng") {
+			t.Errorf("verify manifest in %s: exit status %d, want it to read %q:\n%s%s", namespace, result.Code, says, result.Stdout, result.Stderr)
+		}
+	}
 
 	for _, written := range []string{image.Ref(), image.ByDigest(), image.Pinned(), bundled.ByDigest()} {
 		for spec, says := range map[string]string{
@@ -140,6 +149,28 @@ func TestTwoTenantsOfOnePrivateImage(t *testing.T) {
 			}
 		}
 	}
+}
+
+// verifyInCluster verifies a manifest on the command line, under the cluster's policies and
+// with the pull secrets in a namespace.
+func verifyInCluster(t *testing.T, registry *stack.SecureRegistry, namespace, manifest string) stack.Result {
+	t.Helper()
+	config, err := json.Marshal(map[string]any{
+		"apiVersion": "config.countersign.dev/v1alpha1", "kind": "RegistryConfig", "registries": []any{entryOf(registry)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "registries.yaml")
+	if err := os.WriteFile(file, config, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	result, err := S(t).Run(t.Context(), strings.NewReader(manifest), S(t).Countersign.Binary, "verify", "manifest", "-",
+		"--kubeconfig", S(t).ControlPlane.Kubeconfig, "--as-namespace", namespace, "--registry-config", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result
 }
 
 // TestAPasswordThatChangesIsTakenSoon from the Secret.

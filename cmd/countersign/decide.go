@@ -19,6 +19,8 @@ import (
 	"github.com/countersign-dev/countersign/pkg/apis/sigstore/conversion"
 	"github.com/countersign-dev/countersign/pkg/controller"
 	"github.com/countersign-dev/countersign/pkg/registry"
+	"github.com/countersign-dev/countersign/pkg/registry/keyring"
+	"github.com/countersign-dev/countersign/pkg/registry/pullsecrets"
 	"github.com/countersign-dev/countersign/pkg/trust"
 	"github.com/countersign-dev/countersign/pkg/trust/kms"
 	"github.com/countersign-dev/countersign/policy"
@@ -33,6 +35,7 @@ type decideOptions struct {
 	sigstore        sigstoreOptions
 	asNamespace     string
 	registries      registryOptions
+	secrets         pullSecretOptions
 	verbose         bool
 	noMatch         string
 	output          string
@@ -48,12 +51,16 @@ func (o *decideOptions) register(c *cobra.Command) {
 	o.sigstore.register(f)
 	f.StringVar(&o.asNamespace, "as-namespace", "", "namespace that the images are to run in, where an object does not say; by default nobody knows, and policies cover them whatever namespaces they select")
 	o.registries.register(f)
+	o.secrets.register(f, pullsecrets.All)
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "show each request to a registry, on standard error: how long it took and what came of it, without credentials")
 	f.StringVar(&o.noMatch, "no-match-policy", string(policy.NoMatchDeny), "what an image is that no policy covers: allow, warn or deny")
 	f.StringVarP(&o.output, "output", "o", "text", "text, json or yaml")
 	f.DurationVar(&o.timeout, "timeout", time.Minute, "time for all images together")
 	c.MarkFlagsMutuallyExclusive("policy", "kubeconfig")
 	c.MarkFlagsMutuallyExclusive("trust", "kubeconfig")
+	for _, flag := range []string{pullSecretsFlag, pullSecretNameFlag} { // which are in a cluster
+		c.MarkFlagsMutuallyExclusive("policy", flag)
+	}
 	c.MarkFlagsOneRequired("policy", "kubeconfig")
 }
 
@@ -64,6 +71,9 @@ func (o *decideOptions) verify(c *cobra.Command, images []located, without int, 
 	noMatch, err := policy.ParseNoMatch(o.noMatch)
 	if err != nil {
 		return fmt.Errorf("--no-match-policy: %w", err)
+	}
+	if err := o.secrets.check(); err != nil {
+		return err
 	}
 	show, err := printerFor(o.output)
 	if err != nil {
@@ -93,9 +103,10 @@ func (o *decideOptions) verify(c *cobra.Command, images []located, without int, 
 func (o *decideOptions) evaluator(ctx context.Context, manifests []files.Object, stdin io.Reader, stderr io.Writer) (*policy.Evaluator, bool, error) {
 	var set *policy.Set
 	var namespaces policy.Namespaces
+	var secrets *pullsecrets.Reader
 	var err error
 	if o.kubeconfig != "" {
-		set, namespaces, err = o.fromCluster(ctx, stderr)
+		set, namespaces, secrets, err = o.fromCluster(ctx, stderr)
 	} else {
 		set, namespaces, err = o.fromFiles(ctx, manifests, stdin, stderr)
 	}
@@ -109,12 +120,19 @@ func (o *decideOptions) evaluator(ctx context.Context, manifests []files.Object,
 	if o.verbose {
 		trace = traceTo(stderr)
 	}
-	client, _, err := o.registries.open(registry.Options{Trace: trace})
+	registries, _, err := o.registries.open(registry.Options{Trace: trace})
 	if err != nil {
 		return nil, false, err
 	}
-	return policy.NewEvaluator(policy.Options{Policies: set, Registry: client, Namespaces: namespaces}), set.HasOwn(), nil
+	options := policy.Options{Policies: set, Registry: registries, Namespaces: namespaces}
+	if secrets != nil {
+		options.Tenants = tenants{client: registries, secrets: secrets, nowhere: keyring.New(namespaceless)}
+	}
+	return policy.NewEvaluator(options), set.HasOwn(), nil
 }
+
+// namespaceless is why an object has no pull secrets of which nobody knows where it is.
+var namespaceless = keyring.Part{Owner: "pull secrets", Problem: "are not read, since nobody says in which namespace they are (--as-namespace)"}
 
 func (o *decideOptions) fromFiles(ctx context.Context, manifests []files.Object, stdin io.Reader, stderr io.Writer) (*policy.Set, policy.Namespaces, error) {
 	options, err := o.sigstore.options(o.namespace)
@@ -167,18 +185,18 @@ func withOwned(loaded files.Resources, roots *trust.Roots, stderr io.Writer) []v
 	return logs
 }
 
-func (o *decideOptions) fromCluster(ctx context.Context, stderr io.Writer) (*policy.Set, policy.Namespaces, error) {
+func (o *decideOptions) fromCluster(ctx context.Context, stderr io.Writer) (*policy.Set, policy.Namespaces, *pullsecrets.Reader, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	scheme, err := newScheme()
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	cluster, err := client.New(config, client.Options{Scheme: scheme})
 	if err != nil {
-		return nil, nil, exitError{code: exitUnavailable, err: err}
+		return nil, nil, nil, exitError{code: exitUnavailable, err: err}
 	}
 	var policies v1alpha1.ClusterImagePolicyList
 	var own v1alpha1.ImagePolicyList
@@ -186,16 +204,16 @@ func (o *decideOptions) fromCluster(ctx context.Context, stderr io.Writer) (*pol
 	var trustRoots v1alpha1.TrustRootList
 	for _, list := range []client.ObjectList{&policies, &own, &logs, &trustRoots} {
 		if err := cluster.List(ctx, list); err != nil {
-			return nil, nil, exitError{code: exitUnavailable, err: fmt.Errorf("reading policies and logs from the cluster: %w", err)}
+			return nil, nil, nil, exitError{code: exitUnavailable, err: fmt.Errorf("reading policies and logs from the cluster: %w", err)}
 		}
 	}
 	options, err := o.sigstore.options(o.namespace)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	theirs, theirRoots, err := readSigstore(ctx, cluster, options)
 	if err != nil {
-		return nil, nil, exitError{code: exitUnavailable, err: err}
+		return nil, nil, nil, exitError{code: exitUnavailable, err: err}
 	}
 	for i := range theirRoots {
 		trustRoots.Items = append(trustRoots.Items, *theirRoots[i].Object)
@@ -204,7 +222,12 @@ func (o *decideOptions) fromCluster(ctx context.Context, stderr io.Writer) (*pol
 	secrets := trust.NewNamespaceSecrets(cluster, o.namespace)
 	index := trust.LogsFromObjects(ctx, logs.Items, secrets)
 	roots := trust.RootsFromObjects(ctx, trustRoots.Items, trust.NewNamespaceConfigMaps(cluster, o.namespace))
-	return compileAll(ctx, all, own.Items, policy.Trust{Logs: index, Roots: roots, Secrets: secrets, KMS: keysOf(ctx, all)}, stderr), controller.NamespacesFrom(cluster), nil
+	pull, err := o.secrets.reader(config, client.Options{Scheme: scheme}, pullsecrets.Options{As: "the user of --kubeconfig"})
+	if err != nil {
+		return nil, nil, nil, exitError{code: exitUnavailable, err: err}
+	}
+	set := compileAll(ctx, all, own.Items, policy.Trust{Logs: index, Roots: roots, Secrets: secrets, KMS: keysOf(ctx, all)}, stderr)
+	return set, controller.NamespacesFrom(cluster), pull, nil
 }
 
 // ours returns policies with nothing to refuse in them.

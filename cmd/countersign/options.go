@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
+	"github.com/countersign-dev/countersign/pkg/registry/pullsecrets"
 	"github.com/countersign-dev/countersign/pkg/trust/kms"
 	"github.com/countersign-dev/countersign/policy"
 )
@@ -74,7 +75,7 @@ func (o *serveOptions) register(f *pflag.FlagSet) {
 	f.DurationVar(&o.exceptions, "max-exception-age", v1alpha1.DefaultMaxExceptionAge, "how long an ImagePolicyException may last from its creation; one that lasts longer does nothing")
 	o.registries.register(f)
 	o.registries.registerIdentities(f)
-	o.secrets.register(f)
+	o.secrets.register(f, pullsecrets.None)
 	registerExtractors(f, &o.extractors)
 	f.DurationVar(&o.kmsRefreshInterval, "kms-refresh-interval", kms.DefaultRefreshInterval, "time after which a key service is asked again for a public key")
 	f.DurationVar(&o.kmsMaxAge, "kms-max-age", kms.DefaultMaxAge, "time for which a public key is believed while its key service does not answer")

@@ -7,13 +7,12 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/go-logr/logr"
 	"github.com/spf13/pflag"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/countersign-dev/countersign/pkg/registry"
+	"github.com/countersign-dev/countersign/pkg/registry/keyring"
 	"github.com/countersign-dev/countersign/pkg/registry/pullsecrets"
 	"github.com/countersign-dev/countersign/policy"
 )
@@ -24,29 +23,34 @@ type pullSecretOptions struct {
 	names []string
 }
 
-func (o *pullSecretOptions) register(f *pflag.FlagSet) {
-	f.StringVar(&o.mode, "pull-secrets", string(pullsecrets.None), "pull secrets, of Pods and workloads or of their ServiceAccounts, that are read in their namespaces to ask registries: none, named or all (docs/registries.md)")
-	f.StringArrayVar(&o.names, "pull-secret-name", nil, "with --pull-secrets=named, the name of a Secret that is read in every namespace (repeatable)")
+func (o *pullSecretOptions) register(f *pflag.FlagSet, mode pullsecrets.Mode) {
+	f.StringVar(&o.mode, pullSecretsFlag, string(mode), "pull secrets, of Pods and workloads or of their ServiceAccounts, that are read in their namespaces to ask registries: none, named or all (docs/registries.md)")
+	f.StringArrayVar(&o.names, pullSecretNameFlag, nil, "with --pull-secrets=named, the name of a Secret that is read in every namespace (repeatable)")
 }
+
+const (
+	pullSecretsFlag    = "pull-secrets"
+	pullSecretNameFlag = "pull-secret-name"
+)
 
 // check returns what is wrong with the flags.
 func (o *pullSecretOptions) check() error {
 	if _, err := pullsecrets.ParseMode(o.mode, o.names); err != nil {
-		return fmt.Errorf("--pull-secrets: %w", err)
+		return fmt.Errorf("--%s: %w", pullSecretsFlag, err)
 	}
 	return nil
 }
 
-// reader returns what reads pull secrets with a client of its own. That keeps none in
-// a cache, and has a rate limit of its own: whoever creates Pods decides how often
-// it asks, and must not slow anything else down.
-func (o *pullSecretOptions) reader(m manager.Manager, log logr.Logger) (*pullsecrets.Reader, error) {
-	options := pullsecrets.Options{Mode: pullsecrets.Mode(o.mode), Names: o.names, Log: log}
+// reader returns what reads pull secrets with a client of its own, which is made with
+// config and with. That keeps none in a cache, and has a rate limit of its own: whoever
+// creates Pods decides how often it asks, and must not slow anything else down.
+func (o *pullSecretOptions) reader(config *rest.Config, with client.Options, options pullsecrets.Options) (*pullsecrets.Reader, error) {
+	options.Mode, options.Names = pullsecrets.Mode(o.mode), o.names
 	if options.Mode != pullsecrets.None {
 		var err error
-		own := rest.CopyConfig(m.GetConfig())
+		own := rest.CopyConfig(config)
 		own.QPS, own.Burst = 50, 100
-		if options.Reader, err = client.New(own, client.Options{Scheme: m.GetScheme(), Mapper: m.GetRESTMapper()}); err != nil {
+		if options.Reader, err = client.New(own, with); err != nil {
 			return nil, err
 		}
 	}
@@ -57,16 +61,19 @@ func (o *pullSecretOptions) reader(m manager.Manager, log logr.Logger) (*pullsec
 type tenants struct {
 	client  *registry.Client
 	secrets *pullsecrets.Reader
+	// nowhere is what an object has whose namespace nobody knows. The API server's all
+	// have one.
+	nowhere *keyring.Keyring
 }
 
 // Open implements policy.Tenants.
 func (t tenants) Open(ctx context.Context, origin policy.Origin) policy.TenantRegistry {
-	if origin.Namespace == "" {
-		return nil
+	k := t.nowhere
+	if origin.Namespace != "" {
+		k = t.secrets.Keyring(ctx, pullsecrets.Names{
+			Namespace: origin.Namespace, Secrets: origin.Pull.Secrets, ServiceAccounts: origin.Pull.ServiceAccounts,
+		})
 	}
-	k := t.secrets.Keyring(ctx, pullsecrets.Names{
-		Namespace: origin.Namespace, Secrets: origin.Pull.Secrets, ServiceAccounts: origin.Pull.ServiceAccounts,
-	})
 	if k.IsEmpty() {
 		return nil
 	}

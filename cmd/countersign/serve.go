@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
@@ -25,6 +26,7 @@ import (
 	"github.com/countersign-dev/countersign/pkg/apis/sigstore/conversion"
 	"github.com/countersign-dev/countersign/pkg/controller"
 	"github.com/countersign-dev/countersign/pkg/image"
+	"github.com/countersign-dev/countersign/pkg/registry/pullsecrets"
 	"github.com/countersign-dev/countersign/pkg/trust/kms"
 	"github.com/countersign-dev/countersign/policy"
 	"github.com/countersign-dev/countersign/webhook"
@@ -111,12 +113,12 @@ func (o *serveOptions) serve(ctx context.Context, log logr.Logger, d decisions) 
 	if err != nil {
 		return err
 	}
-	secrets, err := o.secrets.reader(m, log.WithName("pull-secrets"))
+	secrets, err := o.secrets.reader(m.GetConfig(), client.Options{Scheme: m.GetScheme(), Mapper: m.GetRESTMapper()}, pullsecrets.Options{Log: log.WithName("pull-secrets")})
 	if err != nil {
 		return err
 	}
 	evaluation := policy.Options{
-		Policies: config.Policies, Registry: registries, Tenants: tenants{registries, secrets}, Namespaces: namespaces, Lenient: config.Outages.Note,
+		Policies: config.Policies, Registry: registries, Tenants: tenants{client: registries, secrets: secrets}, Namespaces: namespaces, Lenient: config.Outages.Note,
 		Exceptions: config.Exceptions, Excepted: config.ExceptionUses.Note,
 	}
 	o.addHandlers(m, log.WithName("webhook"), evaluation, d, config.Findings, loaded.Check)

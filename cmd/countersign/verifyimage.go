@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/countersign-dev/countersign/pkg/image"
 	"github.com/countersign-dev/countersign/policy"
 	"github.com/countersign-dev/countersign/policy/files"
 )
@@ -23,7 +24,8 @@ func newVerifyImage() *cobra.Command {
 
 The images are judged as those of a Pod without a namespace that anybody knows:
 whatever namespaces and labels a policy selects, it covers them. --as-namespace says
-where the Pod would be.
+where the Pod would be. With --kubeconfig it would have the pull secrets of that
+namespace's ServiceAccount "default", which are read if you may read them.
 
 The exit code is about the verdict, under policies of every mode: a policy with
 mode warn or audit would admit what it does not accept, and this still ends with 1.`,
@@ -32,7 +34,10 @@ mode warn or audit would admit what it does not accept, and this still ends with
 		RunE: func(c *cobra.Command, args []string) error {
 			images := make([]located, 0, len(args))
 			for _, written := range args {
-				images = append(images, located{image: written, origin: policy.Origin{Namespace: o.asNamespace, Resource: schema.GroupVersionResource{Version: "v1", Resource: "pods"}}})
+				images = append(images, located{image: written, origin: policy.Origin{
+					Namespace: o.asNamespace, Resource: schema.GroupVersionResource{Version: "v1", Resource: "pods"},
+					Pull: image.PullNames{ServiceAccounts: []string{"default"}},
+				}})
 			}
 			return o.verify(c, images, 0, nil)
 		},
@@ -52,7 +57,8 @@ func newVerifyManifest() *cobra.Command {
 in: Pods, workloads, and custom resources that are known, in files with several
 documents, and in lists. Objects of other kinds are counted; one that has containers all the same is rejected, since
 what its kind makes of them is not known. Each object is judged where it says that it
-is; the labels of namespaces are those of the Namespaces in the files. That no image is found at all is an
+is; the labels of namespaces are those of the Namespaces in the files. With --kubeconfig
+its pull secrets, and those of its ServiceAccount, are read if you may read them. That no image is found at all is an
 error of usage. See "verify image" about the exit code.`,
 		Example: "  kustomize build . | countersign verify manifest - --policy policies/",
 		Args:    cobra.MinimumNArgs(1),

@@ -30,11 +30,23 @@ type PullNames struct {
 // a Pod holds all that it will have. A template does not. The errors are those of
 // Extract.
 func (x *Extractor) PullNames(gvk schema.GroupVersionKind, raw []byte) (PullNames, error) {
+	return x.pullNames(gvk, raw, gvk.Group == "" && gvk.Kind == "Pod")
+}
+
+// FuturePullNames is PullNames of an object that the API server may not have seen yet:
+// a Pod without pull secrets will be given those of its ServiceAccount, too.
+func (x *Extractor) FuturePullNames(gvk schema.GroupVersionKind, raw []byte) (PullNames, error) {
+	return x.pullNames(gvk, raw, false)
+}
+
+// pullNames returns the names in an object, which are all that its Pods will have if it
+// is complete.
+func (x *Extractor) pullNames(gvk schema.GroupVersionKind, raw []byte, complete bool) (PullNames, error) {
 	h, ok := x.holder(gvk)
 	if !ok {
 		return PullNames{}, fmt.Errorf("kind %s of %s: %w", gvk.Kind, gvk.GroupVersion(), ErrUnknownKind)
 	}
-	found := pullCollector{pod: gvk.Group == "" && gvk.Kind == "Pod"}
+	found := pullCollector{complete: complete}
 	if err := checkType(gvk, raw); err != nil {
 		return PullNames{}, fmt.Errorf("read %s: %w", gvk.Kind, err)
 	}
@@ -47,8 +59,8 @@ func (x *Extractor) PullNames(gvk schema.GroupVersionKind, raw []byte) (PullName
 }
 
 type pullCollector struct {
-	pod   bool
-	names PullNames
+	complete bool
+	names    PullNames
 }
 
 // podSpec collects the names in the PodSpec that r is at.
@@ -80,7 +92,7 @@ func (c *pullCollector) podSpec(r *reader, at place) error {
 		return err
 	}
 	c.names.Secrets = appendNew(c.names.Secrets, secrets...)
-	if len(secrets) == 0 && !c.pod {
+	if len(secrets) == 0 && !c.complete {
 		for _, name := range []string{account, deprecated, defaultServiceAccount} {
 			if name != "" {
 				c.names.ServiceAccounts = appendNew(c.names.ServiceAccounts, name)

@@ -48,6 +48,12 @@ func TestPullSecretsAreThoseThatThePodsWillHave(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a Pod that nobody has created yet", func(t *testing.T) {
+		got, err := NewExtractor().FuturePullNames(pod, []byte(`{"spec":{"serviceAccountName":"robot"}}`))
+		if want := (PullNames{ServiceAccounts: []string{"robot"}}); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%+v, %v; want %+v", got, err, want)
+		}
+	})
 	for name, raw := range map[string]string{
 		"a string in the place of the list":    `{"spec":{"imagePullSecrets":"a"}}`,
 		"a number in the place of a name":      `{"spec":{"imagePullSecrets":[{"name":1}]}}`,

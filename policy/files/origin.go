@@ -22,6 +22,8 @@ func origin(x *image.Extractor, o Object) policy.Origin {
 		Labels:       func() ([]map[string]string, error) { return x.Labels(o.Kind, o.JSON) },
 		ObjectLabels: func() (map[string]string, error) { return x.ObjectLabels(o.Kind, o.JSON) },
 	}
+	// What cannot be read names nothing; its images are an error of their own.
+	from.Pull, _ = x.FuturePullNames(o.Kind, o.JSON)
 	for _, k := range image.Kinds() {
 		if k.GroupVersionKind == o.Kind {
 			from.Resource = k.GroupVersion().WithResource(k.Resource)

@@ -11,6 +11,7 @@
 package pullsecrets
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -93,6 +94,8 @@ type Options struct {
 	// Mode says what is read: nothing by default. Names are those of Named.
 	Mode  Mode
 	Names []string
+	// As says for a person who it is that asks: "countersign" by default.
+	As string
 	// Log is told at level 1 what could not be read.
 	Log logr.Logger
 }
@@ -109,7 +112,7 @@ type Reader struct {
 
 // New returns a Reader.
 func New(o Options) *Reader {
-	read := source{o.Reader, o.Log}
+	read := source{o.Reader, cmp.Or(o.As, "countersign"), o.Log}
 	return &Reader{
 		mode: o.Mode, names: o.Names, log: o.Log,
 		secrets:  newKept(read.secret),

@@ -19,6 +19,7 @@ import (
 // source is the API server.
 type source struct {
 	reader client.Reader
+	as     string
 	log    logr.Logger
 }
 
@@ -77,7 +78,7 @@ func (s source) get(ctx context.Context, k key, o client.Object) (problem string
 	case apierrors.IsNotFound(err):
 		return "does not exist"
 	case apierrors.IsForbidden(err):
-		problem = "may not be read by countersign"
+		problem = "may not be read by " + s.as
 	default:
 		problem = "cannot be read now"
 	}
