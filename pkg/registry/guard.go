@@ -32,8 +32,9 @@ type journey struct {
 	home string
 	// credential is the ID of the one that is presented there.
 	credential string
-	// asks is the address of the question, which the registry may refer to others.
-	asks string
+	// asks is the address of the question, which the registry may refer to others, and
+	// scope is what a token for it is to allow.
+	asks, scope string
 	// last is where the last answer came from.
 	last *sighting
 }

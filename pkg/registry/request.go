@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/countersign-dev/countersign/pkg/registry/keyring"
 )
@@ -84,7 +85,7 @@ func (c *core) askOnce(ctx context.Context, r request) (answer, error) {
 		return answer{}, failure(ctx, host, err)
 	}
 	asks := r.url().String()
-	ctx = withJourney(ctx, journey{via: r.via, home: host, credential: r.credential.ID, asks: asks, last: &sighting{}})
+	ctx = withJourney(ctx, r.journey(asks))
 	req, err := http.NewRequestWithContext(ctx, r.method, asks, nil)
 	if err != nil {
 		return answer{}, failure(ctx, host, err)
@@ -107,6 +108,14 @@ func (c *core) askOnce(ctx context.Context, r request) (answer, error) {
 		}
 	}
 	return a, nil
+}
+
+// journey is that of a request, or of the handshake before it, that asks an address.
+func (r request) journey(asks string) journey {
+	return journey{
+		via: r.via, home: r.repository.RegistryStr(), credential: r.credential.ID,
+		asks: asks, scope: r.repository.Scope(transport.PullScope), last: &sighting{},
+	}
 }
 
 // redirects tells whether a redirect is to be followed. Where it may lead to is for

@@ -105,8 +105,6 @@ func (c *core) handshake(ctx context.Context, r request) (http.RoundTripper, err
 	if err != nil {
 		return nil, unavailable("registry %s is not a host", printable(host))
 	}
-	asks := pingURL(via, host)
-	ctx = withJourney(ctx, journey{via: via, home: host, credential: r.credential.ID, asks: asks.String(), last: &sighting{}})
-	scopes := []string{r.repository.Scope(transport.PullScope)}
-	return transport.NewWithContext(ctx, registry, credentials, transport.NewUserAgent(c.guard, "countersign"), scopes)
+	j := r.journey(pingURL(via, host).String())
+	return transport.NewWithContext(withJourney(ctx, j), registry, credentials, transport.NewUserAgent(c.guard, "countersign"), []string{j.scope})
 }

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 )
@@ -66,23 +65,17 @@ func problem(ctx context.Context, err error) string {
 
 const redacted = "REDACTED"
 
-// harmless are the parameters of the OCI distribution specification, and of
-// token requests, that say what is asked for and not who asks.
-var harmless = []string{"n", "last", "artifactType", "scope", "service"}
-
-// redactedURL is the address of a request without what may be a credential. Those
-// of storage that a registry redirects to are signed, in a parameter or in the
-// path: of them only the host is left, even if that is the registry's own.
+// redactedURL is the address of a request without what may be a credential: what a
+// registry has put into it. It may have been shown a credential before that. So of an
+// address that it redirects to only the host is left, unless it is the same question
+// elsewhere, and of a next page only that it is one. Who issues tokens is told to those who
+// have shown nothing yet, but not which scopes else there might be.
 func redactedURL(req *http.Request) string {
 	shown := *req.URL
 	j, _ := req.Context().Value(journeyKey).(journey)
-	if req.Response != nil && (shown.Host != j.home || !strings.HasPrefix(shown.Path, "/v2/")) {
+	if req.Response != nil && !strings.HasSuffix(j.asks, shown.Path) {
 		return shown.Scheme + "://" + shown.Host + "/" + redacted
 	}
-	return withoutSecrets(&shown)
-}
-
-func withoutSecrets(shown *url.URL) string {
 	if shown.User != nil {
 		shown.User = url.User(redacted)
 	}
@@ -92,11 +85,23 @@ func withoutSecrets(shown *url.URL) string {
 		switch {
 		case !valued && parameter != "":
 			parameter = redacted
-		case valued && (!slices.Contains(harmless, name) || strings.Contains(value, ";")):
+		case valued && (req.Response != nil || !j.isOurs(req.URL, name, value)):
 			parameter = name + "=" + redacted
 		}
 		parameters = append(parameters, parameter)
 	}
 	shown.RawQuery, shown.Fragment = strings.Join(parameters, "&"), ""
 	return shown.String()
+}
+
+// isOurs tells whether a parameter of a question for a token says nothing but what the
+// question is about.
+func (j journey) isOurs(asked *url.URL, name, value string) bool {
+	switch {
+	case asked.String() == j.asks:
+		return false
+	case name == "scope":
+		return value == url.QueryEscape(j.scope)
+	}
+	return name == "service" && !strings.Contains(value, ";")
 }

@@ -14,6 +14,8 @@ import (
 
 	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/countersign-dev/countersign/pkg/verify"
 )
 
 // exchanges collects what a client traces.
@@ -72,16 +74,18 @@ func TestWhatIsShownHoldsNoCredentials(t *testing.T) {
 		location string
 		shown    string
 	}{
-		"a signed redirect":                {"http://storage.example/bucket/blob?X-Amz-Signature=" + secret + "&X-Amz-Expires=60", "http://storage.example/REDACTED"},
-		"a path that is signed at home":    {"http://f/storage/" + secret + "/blob", "http://f/REDACTED"},
-		"a path that is signed":            {"http://storage.example/" + secret + "/blob", "http://storage.example/REDACTED"},
-		"a user in the address":            {"http://user:" + secret + "@storage.example/blob", "http://storage.example/REDACTED"},
-		"a signed address at home":         {"http://f/v2/other?sig=" + secret + "&n=5&" + secret, "http://f/v2/other?sig=REDACTED&n=5&REDACTED"},
-		"a parameter that looks harmless":  {"http://f/v2/other?N=" + secret, "http://f/v2/other?N=REDACTED"},
-		"one that is escaped":              {"http://f/v2/other?%6e=" + secret, "http://f/v2/other?%6e=REDACTED"},
-		"a fragment":                       {"http://f/v2/other#" + secret, "http://f/v2/other"},
-		"parts that are cut by semicolons": {"http://f/v2/other?n=1;token=" + secret, "http://f/v2/other?n=REDACTED"},
-		"a scheme that is not spoken":      {"ftp://storage.example/" + secret, "ftp://storage.example/REDACTED"},
+		"a signed redirect":                     {"http://storage.example/bucket/blob?X-Amz-Signature=" + secret + "&X-Amz-Expires=60", "http://storage.example/REDACTED"},
+		"a path that is signed at home":         {"http://f/storage/" + secret + "/blob", "http://f/REDACTED"},
+		"a path that is signed":                 {"http://storage.example/" + secret + "/blob", "http://storage.example/REDACTED"},
+		"a user in the address":                 {"http://user:" + secret + "@storage.example/blob", "http://storage.example/REDACTED"},
+		"a path that is signed among manifests": {"http://f/v2/other/manifests/" + secret, "http://f/REDACTED"},
+		"a parameter of the same question":      {"http://f/v2/org/app/manifests/latest?n=" + secret, "http://f/v2/org/app/manifests/latest?n=REDACTED"},
+		"a parameter that looks harmless":       {"http://f/v2/org/app/manifests/latest?service=" + secret + "&scope=" + secret, "http://f/v2/org/app/manifests/latest?service=REDACTED&scope=REDACTED"},
+		"one without a name":                    {"http://storage.example/v2/org/app/manifests/latest?" + secret, "http://storage.example/v2/org/app/manifests/latest?REDACTED"},
+		"the same question, with a user":        {"http://user:" + secret + "@storage.example/v2/org/app/manifests/latest", "http://REDACTED@storage.example/v2/org/app/manifests/latest"},
+		"a fragment":                            {"http://storage.example/v2/org/app/manifests/latest#" + secret, "http://storage.example/v2/org/app/manifests/latest"},
+		"a path that is a part of the question": {"http://storage.example/" + secret + "/latest", "http://storage.example/REDACTED"},
+		"a scheme that is not spoken":           {"ftp://storage.example/" + secret, "ftp://storage.example/REDACTED"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t)
@@ -110,6 +114,94 @@ func TestWhatIsShownHoldsNoCredentials(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestWhatARegistryPutsIntoAddressesIsNotShown: it may be what it was shown before.
+func TestWhatARegistryPutsIntoAddressesIsNotShown(t *testing.T) {
+	const secret = "s3cr3t"
+	for name, registry := range map[string]func(f *fake){
+		"in the link to a next page": func(f *fake) {
+			f.on(apiPath, func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.RawQuery == "" {
+					w.Header().Set("Link", "<"+apiPath+"?n=5&last="+secret+"&service="+secret+"&scope="+secret+`>; rel="next"`)
+				}
+				serve(ociIndex, index())(w, r)
+			})
+		},
+		"in the link to a next page elsewhere": func(f *fake) {
+			f.on(apiPath, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Link", "<https://user:"+secret+"@cdn.example"+apiPath+"?n=5&last="+secret+`>; rel="next"`)
+				serve(ociIndex, index())(w, r)
+			})
+		},
+		"in the redirect of a signature": func(f *fake) {
+			f.on(repo+"blobs/"+describeContent("", "good").Digest, redirect("/v2/"+secret+"/blobs/x?n="+secret))
+		},
+		"in the parameters of who issues tokens": func(f *fake) {
+			f.on("/token", serve("application/json", `{"token":"good"}`))
+			f.on("/v2/", challengeBy("http://user:"+secret+"@"+f.host()+"/token?n="+secret+"&last="+secret))
+		},
+		"in a scope that is wanted of who has a token": func(f *fake) {
+			f.on("/token", serve("application/json", `{"token":"good"}`))
+			f.on("/v2/", challengeBy("http://"+f.host()+"/token"))
+			f.on(legacyPath, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("WWW-Authenticate", `Bearer realm="http://`+f.host()+`/token",service="x",scope="repository:`+secret+`:pull"`)
+				w.WriteHeader(http.StatusUnauthorized)
+			})
+		},
+		"in the body of an error": func(f *fake) {
+			f.on(legacyPath, func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(http.StatusForbidden)
+				_, _ = w.Write([]byte(`{"errors":[{"code":"DENIED","message":"` + secret + `","detail":"` + secret + `"},{"code":"` + secret + `"}]}`))
+			})
+		},
+		"in the code of an error": func(f *fake) {
+			f.on(legacyPath, func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(http.StatusForbidden)
+				_, _ = w.Write([]byte(`{"errors":[{"code":"` + secret + `"}]}`))
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			f.on(latest, withDigest(ociManifest, subject))
+			f.legacyTag(f.legacyLayer("good"))
+			registry(f)
+			var logged strings.Builder
+			var seen exchanges
+			client := New(Options{
+				InsecureRegistries: []string{f.host()}, Trace: seen.add,
+				Logger: funcr.New(func(_, args string) { logged.WriteString(args + "\n") }, funcr.Options{Verbosity: 9}),
+			})
+			_, err := client.Signatures(t.Context(), f.ref(t, ""), subject, Source{})
+			for _, text := range append(seen.texts(nil), logged.String(), fmt.Sprint(err)) {
+				if strings.Contains(text, secret) {
+					t.Errorf("it holds what must not be shown: %s", text)
+				}
+			}
+			if len(seen.all) < 3 {
+				t.Errorf("only %q", seen.texts(nil))
+			}
+		})
+	}
+}
+
+// TestAnAnswerThatIsCutShows: its status alone would say that all was well.
+func TestAnAnswerThatIsCutShows(t *testing.T) {
+	f := newFake(t)
+	f.on(legacyPath, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", ociManifest)
+		w.Header().Set("Content-Length", "100")
+		_, _ = w.Write([]byte("{"))
+	})
+	var seen exchanges
+	client := New(Options{InsecureRegistries: []string{f.host()}, Trace: seen.add})
+	if _, err := client.Signatures(t.Context(), f.ref(t, ""), subject, Source{}); reasonOf(t, err) != verify.RegistryUnavailable {
+		t.Errorf("%v", err)
+	}
+	if all := strings.Join(seen.texts(nil), "\n"); !strings.Contains(all, ".sig 200 1 its answer ends too early") {
+		t.Errorf("%s", all)
 	}
 }
 
