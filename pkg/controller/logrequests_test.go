@@ -17,6 +17,7 @@ import (
 
 // TestRequestsToALogAreMeasured, and nothing is left of a log that was deleted.
 func TestRequestsToALogAreMeasured(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	w := watch(t, 3)
 	registry := prometheus.NewPedanticRegistry()
 	if err := w.config.requests.register(registry); err != nil {

@@ -98,6 +98,7 @@ func TestMonitorFollowsALog(t *testing.T) {
 }
 
 func TestMonitorTellsALogThatIsAwayFromOneThatLies(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	w := watch(t, 3)
 	w.expect("at first", good, "Reachable")
 	w.server.Intercept(func(rw http.ResponseWriter, _ *http.Request) bool {
@@ -228,6 +229,7 @@ func TestMonitorKeepsToTheInterval(t *testing.T) {
 
 // TestMonitorSaysThatALogIsStale also for a leader that was elected during the outage.
 func TestMonitorSaysThatALogIsStale(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	w := watch(t, 3)
 	w.expect("at first", good, "Reachable")
 	w.server.Intercept(func(rw http.ResponseWriter, _ *http.Request) bool {

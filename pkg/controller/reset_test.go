@@ -134,6 +134,7 @@ func equalConditions(got, want map[string]string) bool {
 // TestALogThatIsRestoredFromABackup is the recovery that docs/logs.md tells of: the log lost
 // its last entries, nobody was lied to, and it goes on from the backup.
 func TestALogThatIsRestoredFromABackup(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	w := watch(t, 1000)
 	w.poll()
 	restored := w.log.Fork(900)

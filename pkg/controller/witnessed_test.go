@@ -28,6 +28,7 @@ func (w *watched) respec(edit func(*v1alpha1.TransparencyLogSpec)) {
 }
 
 func TestMonitorSaysWhoHasCosigned(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	w, x, y := watch(t, 3), tlogtest.NewWitness("x.example"), tlogtest.NewWitness("y.example")
 	w.expect("at first", good, "Reachable")
 	w.respec(func(s *v1alpha1.TransparencyLogSpec) {

@@ -228,6 +228,7 @@ func TestForkFromOneOrTwoEntries(t *testing.T) {
 }
 
 func TestProofIsFetchedAgainBeforeTheLogIsDoubted(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	garbled := `{"hashes":["` + hexOf(nil) + `"],"rootHash":""}`
 	for name, test := range map[string]struct {
 		bad      int // how many answers are wrong

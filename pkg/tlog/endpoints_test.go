@@ -29,6 +29,7 @@ func replicas(t *testing.T, servers ...*tlogtest.Server) *tlog.RekorV1Client {
 // TestReplicasAreAskedInTurn has three replicas, of which the first two do
 // something, and asks for an entry that the third one holds.
 func TestReplicasAreAskedInTurn(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	l, claims := logged(t, 9)
 	says := func(code int, text string) func(http.ResponseWriter, *http.Request) bool {
 		return func(w http.ResponseWriter, _ *http.Request) bool {
@@ -80,6 +81,7 @@ func TestReplicasAreAskedInTurn(t *testing.T) {
 // says so with 400, as does one that never will. Only when all that there are say
 // so is the log inconsistent.
 func TestConsistencyIsNotDeniedByWhoLags(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	l, _ := logged(t, 9)
 	for name, test := range map[string]struct {
 		up  func(http.ResponseWriter, *http.Request) bool

@@ -27,6 +27,7 @@ import (
 // TestWhatIsWrongWithAConnectionIsSaid, so that whoever reads a denial knows what to
 // do about it.
 func TestWhatIsWrongWithAConnectionIsSaid(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	authority := newAuthority(t)
 	good := authority.issue(t, "127.0.0.1", time.Now().Add(time.Hour))
 	for name, test := range map[string]struct {

@@ -217,6 +217,7 @@ func answerFor(l *tlogtest.Log, index int) map[string]map[string]any {
 }
 
 func TestWhatReplicasAndTreesShow(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	active, retired, server := sharded(t)
 	away := serve(t, active)
 	away.Close()

@@ -99,6 +99,7 @@ func TestPinIsShownOnce(t *testing.T) {
 }
 
 func TestPinAndAnOutage(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	l, claims := logged(t, 20)
 	server, history := serve(t, l), seeded(l, 13)
 	server.Intercept(func(w http.ResponseWriter, _ *http.Request) bool {

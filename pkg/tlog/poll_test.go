@@ -47,6 +47,7 @@ func (r *replicated) show(sizes ...int) {
 
 // TestReplicasTakeTurnsToLag for a hundred polls, and that is never a rollback.
 func TestReplicasTakeTurnsToLag(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	r := newReplicated(t, 50, 2)
 	for i := range 100 {
 		size := 50 + i
@@ -72,6 +73,7 @@ func TestReplicasTakeTurnsToLag(t *testing.T) {
 // TestABalancerAlternatesBetweenReplicas behind one address a hundred times: whoever
 // lags shows less, and the proof that is asked for then comes from the other.
 func TestABalancerAlternatesBetweenReplicas(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	l, _ := logged(t, 60)
 	ahead, behind := serve(t, l), serve(t, l)
 	behind.Show(l, 59)
@@ -192,6 +194,7 @@ func TestWhatReplicasShow(t *testing.T) {
 
 // TestAReplicaThatCatchesUpIsNoRollback: every replica shows less for a moment.
 func TestAReplicaThatCatchesUpIsNoRollback(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	r := newReplicated(t, 100, 2)
 	r.show(99, 98)
 	time.AfterFunc(300*time.Millisecond, func() { r.servers[1].Show(r.Log, 100) })

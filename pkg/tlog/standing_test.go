@@ -108,6 +108,7 @@ func TestALocatedEntryNeedsItsWitnesses(t *testing.T) {
 
 // TestTilesThatDoNotShowAnEntry say nothing about it.
 func TestTilesThatDoNotShowAnEntry(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	l := tlogtest.NewTiled(hostname)
 	l.Grow(5)
 	for what, answer := range map[string]func(http.ResponseWriter){

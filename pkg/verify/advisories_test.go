@@ -134,6 +134,7 @@ func TestParseFailureIsNoSuccess(t *testing.T) {
 }
 
 func TestEndlessDataEnds(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	w := newWorld(t)
 	b, _ := w.bundle()
 	digests := make([]string, 2000)

@@ -137,6 +137,7 @@ func manyForged(n int, like verify.LegacySignature) []verify.Signature {
 
 // TestOutageBeatsRejection: what could not be judged might have been the good one.
 func TestOutageBeatsRejection(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	w := newWorld(t)
 	unknowable := w.legacy()
 	ofB := w.signer.LoggedLegacy(w.log, []byte(simple(imageB)))
@@ -162,6 +163,7 @@ func TestOutageBeatsRejection(t *testing.T) {
 // TestOutageOfOneLogOfTwo: with a threshold of one, a log that is away does not keep
 // another from proving; with two it does.
 func TestOutageOfOneLogOfTwo(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	w := newWorld(t)
 	down := tlogtest.New("down.example.test")
 	server := tlogtest.NewServer(down)

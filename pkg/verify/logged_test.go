@@ -17,6 +17,7 @@ import (
 )
 
 func TestWhatIsAskedOfTheLog(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	for name, test := range map[string]struct {
 		sign     func(*world) verify.Signature
 		requests int64

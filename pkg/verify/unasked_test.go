@@ -70,6 +70,7 @@ func (o *outage) forged(t *testing.T) verify.Signature {
 }
 
 func TestProofsThatNobodyCouldBeAskedAbout(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	stranger := verifytest.NewSigner()
 	for name, test := range map[string]struct {
 		signatures func(o *outage) []verify.Signature
@@ -125,6 +126,7 @@ func TestProofsThatNobodyCouldBeAskedAbout(t *testing.T) {
 
 // TestThresholdOfLogsInAnOutage: a log that is away counts once, after those that answer.
 func TestThresholdOfLogsInAnOutage(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	o := newOutage(t)
 	o.log.Grow(1)
 	second := tlogtest.New("rekor2.example.test")
