@@ -49,7 +49,7 @@ type town struct {
 	asked                    atomic.Int64 // requests to either
 }
 
-func newTown(b *testing.B) *town {
+func newTown(b testing.TB) *town {
 	b.Helper()
 	w := &town{}
 	counted := func(h http.Handler) *httptest.Server {
@@ -86,7 +86,7 @@ func newTown(b *testing.B) *town {
 	return w
 }
 
-func (w *town) configure(b *testing.B, log *tlogtest.Log, signer *verifytest.Signer, url string) {
+func (w *town) configure(b testing.TB, log *tlogtest.Log, signer *verifytest.Signer, url string) {
 	b.Helper()
 	key, err := cryptoutils.MarshalPublicKeyToPEM(log.PublicKey())
 	must(b, err)
@@ -107,7 +107,7 @@ func (w *town) configure(b *testing.B, log *tlogtest.Log, signer *verifytest.Sig
 	w.policy.SetDefaults()
 }
 
-func (w *town) reference(b *testing.B, suffix string) name.Reference {
+func (w *town) reference(b testing.TB, suffix string) name.Reference {
 	b.Helper()
 	ref, err := name.ParseReference(w.repository+suffix, name.Insecure)
 	must(b, err)
@@ -117,7 +117,7 @@ func (w *town) reference(b *testing.B, suffix string) name.Reference {
 // gate is Countersign as it has just started.
 type gate struct{ pods, images http.Handler }
 
-func (w *town) newGate(b *testing.B) gate {
+func (w *town) newGate(b testing.TB) gate {
 	b.Helper()
 	compiled := policy.Compile(b.Context(), w.policy, policy.Trust{Logs: trust.LogsFromObjects(b.Context(), w.objects, trust.Secrets{}), Secrets: trust.Secrets{}})
 	for _, problem := range compiled.Problems() {
@@ -135,7 +135,7 @@ func (w *town) newGate(b *testing.B) gate {
 }
 
 // admit sends the creation of an object with one image, which has to be admitted.
-func admit(b *testing.B, h http.Handler, group, kind, image string) {
+func admit(b testing.TB, h http.Handler, group, kind, image string) {
 	b.Helper()
 	spec := fmt.Sprintf(`{"containers":[{"name":"app","image":%q}]}`, image)
 	if kind != "Pod" {
@@ -159,7 +159,7 @@ func admit(b *testing.B, h http.Handler, group, kind, image string) {
 	}
 }
 
-func must(b *testing.B, err error) {
+func must(b testing.TB, err error) {
 	b.Helper()
 	if err != nil {
 		b.Fatal(err)
@@ -194,4 +194,33 @@ func BenchmarkDeploymentOfThreeReplicas(b *testing.B) {
 		count(1, pod))
 	b.ReportMetric(float64(requests[0])/float64(b.N), "registry-requests/ours")
 	b.ReportMetric(float64(requests[1])/float64(b.N), "registry-requests/theirs")
+}
+
+// TestADeploymentOfThreeReplicasIsVerifiedOnce: beside what one Pod costs, each further object
+// that names the tag costs one question, what it points to now. Nothing remembers
+// that: a tag moves.
+func TestADeploymentOfThreeReplicasIsVerifiedOnce(t *testing.T) {
+	w := newTown(t)
+	pinned := w.repository + ":v1@" + w.digest
+	g := w.newGate(t)
+	asked := func(admissions func()) int64 {
+		before := w.asked.Load()
+		admissions()
+		return w.asked.Load() - before
+	}
+	first := asked(func() { admit(t, g.images, "apps", "Deployment", w.repository+":v1") })
+	if first < 3 {
+		t.Fatalf("%d requests for a verification", first)
+	}
+	for what, run := range map[string]func(){
+		"its ReplicaSet": func() { admit(t, g.images, "apps", "ReplicaSet", w.repository+":v1") },
+		"a Pod, to pin":  func() { admit(t, g.pods, "", "Pod", w.repository+":v1") },
+	} {
+		if got := asked(run); got != 1 {
+			t.Errorf("%s: %d requests, want 1", what, got)
+		}
+	}
+	if got := asked(func() { admit(t, g.images, "", "Pod", pinned) }); got != 0 {
+		t.Errorf("a Pod that is pinned: %d requests, want none", got)
+	}
 }

@@ -106,7 +106,7 @@ func (e *Evaluator) Evaluate(ctx context.Context, origin Origin, written string)
 }
 
 func (e *Evaluator) evaluate(ctx context.Context, from view, written string) (decision Decision) {
-	policies := e.policies.load()
+	policies := e.policies.load().at(from.Namespace)
 	defer func() {
 		if cause := recover(); cause != nil {
 			e.recovered(cause, "Evaluation panicked", written)
@@ -138,7 +138,7 @@ func (e *Evaluator) evaluate(ctx context.Context, from view, written string) (de
 		return covering.finish(undecided.closed(late()), ref)
 	}
 	access := e.open(ctx, from.Origin, ref, covering.policies)
-	asked := question{policies, covering.key, written, access.tenant, access.scope}
+	asked := question{covering.asked, covering.key, written, access.tenant, access.scope}
 	reached, err := e.evaluations.do(ctx, asked, maxEvaluation, func(ctx context.Context, publish func(judgement)) judgement {
 		publish(undecided)
 		return e.judge(ctx, access, ref, undecided, publish)
@@ -182,7 +182,7 @@ func (e *Evaluator) EvaluateAll(ctx context.Context, origin Origin, written []st
 // refusing is the decision about an image of which nobody can tell what it is. It
 // could be any: every policy of the cluster and of its namespace covers it, though none
 // for sure, and refuses it.
-func (s *snapshot) refusing(written string, from view, verdict verify.Verdict) Decision {
+func (s state) refusing(written string, from view, verdict verify.Verdict) Decision {
 	d := judgement{decision: Decision{Image: written}, open: s.of(from)}.closed(verdict)
 	d.conditional = d.Policies
 	return d

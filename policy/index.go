@@ -9,50 +9,6 @@ import (
 	"strings"
 )
 
-// index finds the few policies that may cover an image among many: those of the cluster,
-// and those of the image's namespace. Immutable.
-type index struct {
-	cluster    byRepository
-	namespaces map[string]byRepository
-	// registries are those that policies of the cluster name in full.
-	registries map[string]bool
-}
-
-func newIndex(policies []*Policy) *index {
-	type filed = map[string][]int
-	cluster, namespaces := filed{}, map[string]filed{}
-	for i, p := range policies {
-		in := cluster
-		if namespace := p.id.Namespace; namespace != "" {
-			if in = namespaces[namespace]; in == nil {
-				in = filed{}
-				namespaces[namespace] = in
-			}
-		}
-		for _, prefix := range p.prefixes() {
-			in[prefix] = append(in[prefix], i)
-		}
-	}
-	x := &index{cluster: newByRepository(cluster), namespaces: make(map[string]byRepository, len(namespaces)), registries: map[string]bool{}}
-	for prefix := range cluster {
-		if host, _, whole := strings.Cut(prefix, "/"); whole {
-			x.registries[host] = true
-		}
-	}
-	for namespace, in := range namespaces {
-		x.namespaces[namespace] = newByRepository(in)
-	}
-	return x
-}
-
-// candidates returns the positions of the policies that may cover a repository in a
-// namespace, each once, in their order.
-func (x *index) candidates(namespace, repository string) []int {
-	found := x.namespaces[namespace].candidates(repository, x.cluster.candidates(repository, nil))
-	slices.Sort(found)
-	return slices.Compact(found)
-}
-
 // byRepository finds policies by repository. It leaves out only what cannot match: each
 // policy is filed under what precedes the first wildcard of each of its patterns, and
 // every repository that a pattern matches begins with that. The entries are sorted.
@@ -64,6 +20,17 @@ type entry struct {
 	policies []int
 	// shorter is the entry with the longest prefix that this one's begins with, or -1.
 	shorter int
+}
+
+// newIndex files policies by what their patterns begin with.
+func newIndex(policies []*Policy) byRepository {
+	filed := map[string][]int{}
+	for i, p := range policies {
+		for _, prefix := range p.prefixes() {
+			filed[prefix] = append(filed[prefix], i)
+		}
+	}
+	return newByRepository(filed)
 }
 
 func newByRepository(filed map[string][]int) byRepository {
@@ -79,12 +46,14 @@ func newByRepository(filed map[string][]int) byRepository {
 	return entries
 }
 
-// candidates adds to found the positions of the policies that may cover a repository.
+// candidates returns the positions of the policies that may cover a repository, each once,
+// in their order.
 //
 // Of two texts that begin with one prefix, all between them in the order do. So whatever
 // entry the repository begins with, the last one that is not after it begins with, too:
 // they are that one, the next shorter, and so on.
-func (x byRepository) candidates(repository string, found []int) []int {
+func (x byRepository) candidates(repository string) []int {
+	var found []int
 	at, exact := slices.BinarySearchFunc(x, repository, func(e entry, repository string) int { return strings.Compare(e.prefix, repository) })
 	if !exact {
 		at--
@@ -94,7 +63,14 @@ func (x byRepository) candidates(repository string, found []int) []int {
 			found = append(found, x[at].policies...)
 		}
 	}
-	return found
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
+// begins reports whether there is an entry that begins with text.
+func (x byRepository) begins(text string) bool {
+	at, _ := slices.BinarySearchFunc(x, text, func(e entry, text string) int { return strings.Compare(e.prefix, text) })
+	return at < len(x) && strings.HasPrefix(x[at].prefix, text)
 }
 
 // prefixes returns texts of which the repository of every image begins with one that

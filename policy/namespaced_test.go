@@ -150,6 +150,43 @@ func BenchmarkCoveringOfNamespaces(b *testing.B) {
 	}
 }
 
+// TestAChangeInOneNamespaceTouchesNoOther: neither the index of the cluster's policies nor
+// those of other namespaces are made anew, and who asks there shares an answer all the same.
+func TestAChangeInOneNamespaceTouchesNoOther(t *testing.T) {
+	own := func(namespace, name string) *Policy {
+		return &Policy{id: OwnPolicy(namespace, name), images: []image.Glob{globOf(t, "**")}}
+	}
+	set := NewSet(&Policy{id: ClusterPolicy("all"), images: []image.Glob{globOf(t, "**")}}, own("shop", "a"), own("dev", "a"), own("dev", "b"))
+	ref := parseReference(t, "corp.example/app:1")
+	asked := func(namespace string) question {
+		c := set.load().at(namespace).covering(ref, view{Origin: Origin{Namespace: namespace}})
+		return question{policies: c.asked, covering: c.key}
+	}
+	elsewhere, here, nowhere := asked("dev"), asked("shop"), asked("empty")
+	for i, change := range []func(){
+		func() { set.Set(own("shop", "a")) },
+		func() { set.Set(own("shop", "b")) },
+		func() { set.Delete(OwnPolicy("shop", "a")) },
+		func() { set.Delete(OwnPolicy("shop", "b")) },
+		func() { set.Delete(OwnPolicy("none", "b")) },
+	} {
+		change()
+		if asked("dev") != elsewhere || asked("empty") != nowhere {
+			t.Errorf("after change %d in shop, others ask something else than before", i)
+		}
+	}
+	if asked("shop") == here {
+		t.Error("shop asks what it asked before its policies changed")
+	}
+	if len(set.load().own) != 1 || !set.HasOwn() || set.Len() != 3 {
+		t.Errorf("%d namespaces and %d policies are left", len(set.load().own), set.Len())
+	}
+	set.Set(&Policy{id: ClusterPolicy("all"), images: []image.Glob{globOf(t, "**")}})
+	if asked("dev") == elsewhere || asked("empty") == nowhere {
+		t.Error("a policy of the cluster changed, and they ask what they asked before")
+	}
+}
+
 // BenchmarkAChangeAmongManyNamespaces is what a change of one ImagePolicy costs, up to the
 // next decision.
 func BenchmarkAChangeAmongManyNamespaces(b *testing.B) {

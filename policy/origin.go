@@ -50,8 +50,8 @@ type Namespaces interface {
 // Images of any origins share an
 // answer if and only if all of these are the same.
 type question struct {
-	policies *snapshot
-	// covering names the policies by their positions in the snapshot.
+	policies state
+	// covering names the policies by their positions in it.
 	covering string
 	image    string
 	// tenant and scope are those of the access: what one finds with his credentials

@@ -31,13 +31,12 @@ func (e *Evaluator) Pin(ctx context.Context, origin Origin, written string) (ref
 	if err != nil {
 		return "", err
 	}
-	policies := e.policies.load()
-	covering := policies.covering(ref, e.view(ctx, origin)).with(e.exceptions.active(origin.Namespace), ref)
+	covering := e.policies.load().at(origin.Namespace).covering(ref, e.view(ctx, origin)).with(e.exceptions.active(origin.Namespace), ref)
 	if !covering.wantDigest && !slices.ContainsFunc(covering.policies, func(p *Policy) bool { return p.needsDigest(ref) }) {
 		return written, nil
 	}
 	access := e.open(ctx, origin, ref, covering.policies)
-	asked := question{policies, covering.key, written, access.tenant, access.scope}
+	asked := question{covering.asked, covering.key, written, access.tenant, access.scope}
 	resolved, err := e.pins.do(ctx, asked, maxEvaluation, func(ctx context.Context, _ func(pin)) pin {
 		return e.pin(ctx, access, ref)
 	})

@@ -6,7 +6,6 @@ package policy
 import (
 	"maps"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -21,16 +20,16 @@ type Set struct {
 	current atomic.Pointer[snapshot]
 }
 
-// snapshot is one immutable state of a Set: its policies by ID. The pointer is
-// the version.
+// snapshot is one immutable state of a Set.
 type snapshot struct {
-	policies []*Policy
-	index    func() *index
+	cluster *layer
+	// own are the policies of each namespace that has any, by its name.
+	own map[string]*layer
 }
 
-func newSnapshot(policies []*Policy) *snapshot {
-	// Made when somebody asks: a program that starts adds its policies one by one.
-	return &snapshot{policies: policies, index: sync.OnceValue(func() *index { return newIndex(policies) })}
+// at returns what there is to say about images in a namespace.
+func (s *snapshot) at(namespace string) state {
+	return state{cluster: s.cluster, own: s.own[namespace]}
 }
 
 // NewSet returns a set of the given policies.
@@ -45,149 +44,102 @@ func NewSet(policies ...*Policy) *Set {
 func (s *Set) Replace(policies []*Policy) {
 	s.write.Lock()
 	defer s.write.Unlock()
-	byID, before := map[ID]*Policy{}, s.load()
+	before, byNamespace := s.load(), map[string]map[ID]*Policy{}
 	for _, p := range policies {
-		if i, known := before.find(p.id); known {
-			p.inherit(before.policies[i])
+		p.inherit(before.at(p.id.Namespace).find(p.id))
+		if byNamespace[p.id.Namespace] == nil {
+			byNamespace[p.id.Namespace] = map[ID]*Policy{}
 		}
-		byID[p.id] = p
+		byNamespace[p.id.Namespace][p.id] = p
 	}
-	s.current.Store(newSnapshot(slices.SortedFunc(maps.Values(byID), func(a, b *Policy) int { return a.id.compare(b.id) })))
+	next := &snapshot{cluster: newLayer(nil), own: map[string]*layer{}}
+	for namespace, byID := range byNamespace {
+		next.put(namespace, slices.SortedFunc(maps.Values(byID), func(a, b *Policy) int { return a.id.compare(b.id) }))
+	}
+	s.current.Store(next)
 }
 
 // Set adds p, or puts it in the place of the policy with the same ID.
 func (s *Set) Set(p *Policy) {
 	s.write.Lock()
 	defer s.write.Unlock()
-	s.current.Store(s.load().with(p))
+	before := s.load()
+	p.inherit(before.at(p.id.Namespace).find(p.id))
+	s.current.Store(before.with(p.id.Namespace, before.layer(p.id.Namespace).with(p)))
 }
 
 // Delete removes the policy with that ID, if there is one.
 func (s *Set) Delete(id ID) {
 	s.write.Lock()
 	defer s.write.Unlock()
-	s.current.Store(s.load().without(id))
+	before := s.load()
+	s.current.Store(before.with(id.Namespace, before.layer(id.Namespace).without(id)))
 }
 
 // Len is the number of policies in force.
-func (s *Set) Len() int { return len(s.load().policies) }
+func (s *Set) Len() int {
+	current := s.load()
+	n := len(current.cluster.policies)
+	for _, own := range current.own {
+		n += len(own.policies)
+	}
+	return n
+}
 
 // HasOwn reports whether any namespace has a policy of its own.
-func (s *Set) HasOwn() bool {
-	return slices.ContainsFunc(s.load().policies, func(p *Policy) bool { return p.id.Namespace != "" })
-}
+func (s *Set) HasOwn() bool { return len(s.load().own) > 0 }
 
 // NamesRegistry reports whether a policy of the cluster names a registry in full, as
 // image.Reference.Registry has it. What namespaces name does not count.
-func (s *Set) NamesRegistry(registry string) bool { return s.load().index().registries[registry] }
+func (s *Set) NamesRegistry(registry string) bool {
+	return s.load().cluster.index().begins(registry + "/")
+}
 
 // Covering returns the policies that cover an image that comes from origin, or could
 // once its tag has been resolved: those of the cluster before those of the namespace,
 // in the order of their names.
 func (s *Set) Covering(ref image.Reference, origin Origin) []*Policy {
-	return s.load().covering(ref, view{Origin: origin}).policies
+	return s.load().at(origin.Namespace).covering(ref, view{Origin: origin}).policies
 }
 
 func (s *Set) load() *snapshot {
 	if current := s.current.Load(); current != nil {
 		return current
 	}
-	return newSnapshot(nil)
+	return &snapshot{cluster: newLayer(nil)}
 }
 
-// coverage is what one state of the policies says of one image from one origin.
-type coverage struct {
-	policies []*Policy
-	// unsure are those of which nobody can tell whether they reach the origin.
-	unsure []ID
-	// exceptions are those that count, where one of the policies allows any.
-	exceptions []*Exception
-	wantDigest bool
-	// key is different for every list of policies, and for what is asked of them.
-	key string
-}
-
-// with returns the coverage with the exceptions that count at the moment.
-func (c coverage) with(exceptions []*Exception, ref image.Reference) coverage {
-	if len(exceptions) == 0 || !slices.ContainsFunc(c.policies, func(p *Policy) bool { return p.exceptions }) {
-		return c
+// layer returns the policies of a namespace, or, where it is "", those of the cluster.
+func (s *snapshot) layer(namespace string) *layer {
+	switch own, ok := s.own[namespace]; {
+	case namespace == "":
+		return s.cluster
+	case ok:
+		return own
+	default:
+		return newLayer(nil)
 	}
-	c.exceptions = exceptions
-	if c.wantDigest = wantDigest(exceptions, ref); c.wantDigest {
-		c.key += " digest"
+}
+
+// with returns the snapshot with other policies of one namespace, or of the cluster. The
+// others stay what they are, with their indexes: whoever owns a namespace can change what it
+// has as often as he likes.
+func (s *snapshot) with(namespace string, policies []*Policy) *snapshot {
+	next := &snapshot{cluster: s.cluster, own: maps.Clone(s.own)}
+	next.put(namespace, policies)
+	return next
+}
+
+// put is for a snapshot that nobody has yet.
+func (s *snapshot) put(namespace string, policies []*Policy) {
+	switch {
+	case namespace == "":
+		s.cluster = newLayer(policies)
+	case len(policies) == 0:
+		delete(s.own, namespace)
+	case s.own == nil:
+		s.own = map[string]*layer{namespace: newLayer(policies)}
+	default:
+		s.own[namespace] = newLayer(policies)
 	}
-	return c
-}
-
-func (s *snapshot) covering(ref image.Reference, from view) coverage {
-	var c coverage
-	var key []byte
-	own := 0
-	for _, i := range s.index().candidates(from.Namespace, ref.Repository()) {
-		p := s.policies[i]
-		if !p.mayCover(ref) {
-			continue
-		}
-		reached := p.selection.reaches(from)
-		if reached == outside {
-			continue
-		}
-		if reached == perhaps {
-			c.unsure = append(c.unsure, p.id)
-		}
-		key = strconv.AppendInt(append(key, ' '), int64(i), 36)
-		if p.id.Namespace != "" {
-			if own++; own > maxOwnPolicies {
-				c.policies = append(c.policies, p.tooMany())
-				break // those of the cluster come first
-			}
-		}
-		c.policies = append(c.policies, p)
-	}
-	c.key = string(key)
-	return c
-}
-
-// finish notes in a decision what depends on where its image comes from: of which policies
-// nobody can tell whether they reach it, and which exceptions there are. Callers share
-// what was found, and may come from elsewhere.
-func (c coverage) finish(d Decision, ref image.Reference) Decision {
-	d.unsure = c.unsure
-	return except(d, ref, c.exceptions)
-}
-
-func (s *snapshot) with(p *Policy) *snapshot {
-	policies := slices.Clone(s.policies)
-	i, found := s.find(p.id)
-	if found {
-		p.inherit(policies[i])
-		policies[i] = p
-	} else {
-		policies = slices.Insert(policies, i, p)
-	}
-	return newSnapshot(policies)
-}
-
-func (s *snapshot) without(id ID) *snapshot {
-	i, found := s.find(id)
-	if !found {
-		return s
-	}
-	return newSnapshot(slices.Delete(slices.Clone(s.policies), i, i+1))
-}
-
-func (s *snapshot) find(id ID) (int, bool) {
-	return slices.BinarySearchFunc(s.policies, id, func(p *Policy, id ID) int { return p.id.compare(id) })
-}
-
-// of returns the policies that may have a say about what comes from there, whatever it
-// is.
-func (s *snapshot) of(from view) []*Policy {
-	var policies []*Policy
-	for _, p := range s.policies {
-		if (p.id.Namespace == "" || p.id.Namespace == from.Namespace) && p.selection.reaches(from) != outside {
-			policies = append(policies, p)
-		}
-	}
-	return policies
 }

@@ -15,7 +15,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -57,14 +56,12 @@ func everything() reconcile.Request {
 }
 
 func (l *loader) setup(m ctrl.Manager) error {
-	enqueue := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request {
-		return []reconcile.Request{everything()}
-	})
+	enqueue := settled(func(client.Object) reconcile.Request { return everything() })
 	everyReplica := false
 	return ctrl.NewControllerManagedBy(m).Named("loader").
 		Watches(&v1alpha1.ClusterImagePolicy{}, enqueue, builder.WithPredicates(specChanged())).
-		Watches(&v1alpha1.ImagePolicy{}, enqueueOwn(), builder.WithPredicates(specChanged())).
-		Watches(&v1alpha1.ImagePolicyException{}, enqueueOwn(), builder.WithPredicates(specChanged())).
+		Watches(&v1alpha1.ImagePolicy{}, settled(ownName), builder.WithPredicates(specChanged())).
+		Watches(&v1alpha1.ImagePolicyException{}, settled(ownName), builder.WithPredicates(specChanged())).
 		Watches(&v1alpha1.TransparencyLog{}, enqueue, builder.WithPredicates(predicate.Or(specChanged(), accusationChanged()))).
 		Watches(&v1alpha1.TrustRoot{}, enqueue, builder.WithPredicates(specChanged())).
 		Watches(&corev1.Secret{}, enqueue).

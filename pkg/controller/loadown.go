@@ -6,43 +6,21 @@ package controller
 import (
 	"context"
 	"fmt"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/event"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/countersign-dev/countersign/pkg/apis/policy/v1alpha1"
 	"github.com/countersign-dev/countersign/policy"
 )
 
-// ownDelay is how long a change of an ImagePolicy waits for further ones of the same
-// object. Anybody who owns a namespace can make them, as fast as the API server allows;
-// and each makes the policies' index anew.
-const ownDelay = 100 * time.Millisecond
-
-// enqueueOwn has the loader look at one ImagePolicy, or ImagePolicyException, alone: there
-// can be many of them, and nothing depends on one.
-func enqueueOwn() handler.EventHandler {
-	later := func(obj client.Object, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-		queue.AddAfter(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(obj)}, ownDelay)
-	}
-	return handler.Funcs{
-		CreateFunc: func(_ context.Context, e event.CreateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-			later(e.Object, q)
-		},
-		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-			later(e.ObjectNew, q)
-		},
-		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-			later(e.Object, q)
-		},
-	}
+// ownName has the loader look at one ImagePolicy, or ImagePolicyException, alone: there can be
+// many of them, and nothing depends on one.
+func ownName(obj client.Object) reconcile.Request {
+	return reconcile.Request{NamespacedName: client.ObjectKeyFromObject(obj)}
 }
 
 // loadOwn brings one ImagePolicy up to date in memory.

@@ -89,7 +89,7 @@ func (s *policyStatus) reconcileOwn(ctx context.Context, name types.NamespacedNa
 	inForce := s.ready.ownPolicy(name, obj.UID, obj.Generation)
 	if inForce == nil {
 		// The loader looks at it after a while, and sends no signal for one of many.
-		return reconcile.Result{RequeueAfter: 2 * ownDelay}, nil
+		return reconcile.Result{RequeueAfter: 2 * settleDelay}, nil
 	}
 	spec := obj.Spec.AsCluster()
 	return s.write(ctx, obj.DeepCopy(), &obj, &spec, &obj.Status, inForce)

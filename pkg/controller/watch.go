@@ -5,6 +5,7 @@ package controller
 
 import (
 	"context"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/workqueue"
@@ -38,6 +39,30 @@ func (s signal) source(requests func(context.Context) []reconcile.Request) sourc
 			}
 		},
 	})
+}
+
+// settleDelay is how long a change waits for further ones before it is looked at. Whoever
+// applies a folder of policies, or owns a namespace, makes as many as the API server allows,
+// and each look has its price, however much it finds.
+const settleDelay = 100 * time.Millisecond
+
+// settled enqueues, for each object that comes, changes or goes, what request returns:
+// once for all that want the same within settleDelay of the first.
+func settled(request func(client.Object) reconcile.Request) handler.EventHandler {
+	later := func(obj client.Object, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		queue.AddAfter(request(obj), settleDelay)
+	}
+	return handler.Funcs{
+		CreateFunc: func(_ context.Context, e event.CreateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			later(e.Object, q)
+		},
+		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			later(e.ObjectNew, q)
+		},
+		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			later(e.Object, q)
+		},
+	}
 }
 
 // once enqueues request when the controller starts.
