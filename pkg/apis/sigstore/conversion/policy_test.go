@@ -215,6 +215,7 @@ func TestWhatCannotBeKeptIsRefusedWithItsPath(t *testing.T) {
 		"more resources than there may be":         {spec("match: [" + strings.Repeat("{version: '*', resource: pods},", 33) + "]"), []string{"spec.match"}},
 		"more patterns than there may be":          {"{images: [" + strings.Repeat("{glob: a/b},", 129) + "], authorities: [" + good + "]}", []string{"spec.images"}},
 		"an empty pattern":                         {"{images: [{glob: ''}], authorities: [" + good + "]}", []string{"spec.images[0].glob"}},
+		"a digest that is not said to be one":      {"{images: [{glob: 'corp.example/app*sha256*'}], authorities: [" + good + "]}", []string{"spec.images[0].glob"}},
 		"patterns that match nothing":              {"{images: [{glob: nginx}, {glob: images.*}], authorities: [" + good + "]}", []string{"spec.images[0].glob", "spec.images[1].glob"}},
 		"a pattern with brackets":                  {"{images: [{glob: '['}], authorities: [" + good + "]}", []string{"spec.images[0].glob"}},
 		"a digest that is too short":               {"{images: [{glob: 'a.test/b@sha256:12'}], authorities: [" + good + "]}", []string{"spec.images[0].glob"}},
