@@ -43,6 +43,7 @@ func TestWhatIsWrongWithAConnectionIsSaid(t *testing.T) {
 		"no client certificate":             {certificate: good, trusted: authority, clientCAs: authority.pool, want: "see tls.clientCertSecretRef"},
 		"the wrong password":                {certificate: good, trusted: authority, handler: status(http.StatusUnauthorized), want: "HTTP status 401 (the credentials in auth are missing, or not the right ones)"},
 		"credentials that may not read":     {certificate: good, trusted: authority, handler: status(http.StatusForbidden), want: "HTTP status 403 (the credentials in auth"},
+		"a proxy that wants a password":     {certificate: good, trusted: authority, handler: status(http.StatusProxyAuthRequired), want: "HTTP status 407 (the proxy wants credentials)"},
 		"a web server that is no log":       {certificate: good, trusted: authority, handler: page, want: "HTTP status 404, not as a log says it (is that the base URL of the log,"},
 		"nginx, without a certificate":      {certificate: good, trusted: authority, handler: nginxWithoutCertificate, want: "HTTP status 400, not as a log says it (does what stands before it want a client certificate? See tls.clientCertSecretRef)"},
 		"a redirect to another host":        {certificate: good, trusted: authority, handler: elsewhere, want: `redirect refused to another host "metadata.example"`},

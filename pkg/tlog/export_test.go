@@ -36,6 +36,9 @@ const (
 
 var ErrRefused = errRefused
 
+// OutcomeOf is what the circuit breaker takes an error for.
+func OutcomeOf(err error) Outcome { return outcomeOf(err) }
+
 func LeafHash(body []byte) [32]byte { return leafHash(body) }
 
 func (c Claim) Check(body []byte) error { return c.check(body) }

@@ -105,3 +105,43 @@ func TestARefusalIsALogsOwn(t *testing.T) {
 		})
 	}
 }
+
+// TestARefusalOfWhatEveryLogHas: every log has a checkpoint, so one that says that it has none
+// is away.
+func TestARefusalOfWhatEveryLogHas(t *testing.T) {
+	for what, answer := range map[string]func(http.ResponseWriter){
+		"not found":     refuses(http.StatusNotFound),
+		"bad request":   refuses(http.StatusBadRequest),
+		"absent":        tlogtest.Absent,
+		"unprocessable": refuses(http.StatusUnprocessableEntity),
+	} {
+		l, claims := logged(t, 9)
+		server := serve(t, l)
+		server.Intercept(func(w http.ResponseWriter, _ *http.Request) bool { answer(w); return true })
+		prover := online(t, l, server, tlog.NewMemoryHistory())
+		_, polled := prover.Poll(t.Context())
+		_, met := prover.Prove(t.Context(), claims[4], l.Entry(4, 9))
+		for _, err := range []error{polled, met} {
+			if !errors.Is(err, tlog.ErrUnavailable) || errors.Is(err, tlog.ErrInconsistent) {
+				t.Errorf("%s: got error %v, want an outage", what, err)
+			}
+		}
+	}
+}
+
+// TestARefusalThatIsCutShort is none: what it goes on to say might be what no log says.
+func TestARefusalThatIsCutShort(t *testing.T) {
+	l, claims := logged(t, 9)
+	server := serve(t, l)
+	server.Intercept(func(w http.ResponseWriter, _ *http.Request) bool {
+		w.Header().Set("Cache-Control", "no-cache")
+		w.Header().Set("Content-Length", "1000")
+		w.WriteHeader(http.StatusNotFound)
+		w.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	})
+	_, err := online(t, l, server, seeded(l, l.Size())).Prove(t.Context(), claims[4], l.Promise(4))
+	if !errors.Is(err, tlog.ErrUnavailable) || errors.Is(err, tlog.ErrNotLogged) {
+		t.Errorf("got error %v, want an outage", err)
+	}
+}

@@ -88,10 +88,11 @@ func TestWrongTilesAccuseNobody(t *testing.T) {
 			w.WriteHeader(http.StatusNotFound)
 			_, _ = w.Write([]byte("<html>404</html>"))
 		}, err: tlog.ErrInconsistent},
-		"the tile is gone":             {answer: statusOf(http.StatusGone), err: tlog.ErrUnavailable, once: tlog.ErrUnavailable},
-		"the tile is forbidden":        {answer: statusOf(http.StatusForbidden), err: tlog.ErrUnavailable, once: tlog.ErrUnavailable},
-		"the server fails":             {answer: statusOf(http.StatusInternalServerError), err: tlog.ErrUnavailable},
-		"the server asks for patience": {answer: statusOf(http.StatusTooManyRequests), err: tlog.ErrUnavailable},
+		"the tile is gone":              {answer: statusOf(http.StatusGone), err: tlog.ErrUnavailable, once: tlog.ErrUnavailable},
+		"the tile is forbidden":         {answer: statusOf(http.StatusForbidden), err: tlog.ErrUnavailable, once: tlog.ErrUnavailable},
+		"the request is not understood": {answer: statusOf(http.StatusBadRequest), err: tlog.ErrInconsistent},
+		"the server fails":              {answer: statusOf(http.StatusInternalServerError), err: tlog.ErrUnavailable},
+		"the server asks for patience":  {answer: statusOf(http.StatusTooManyRequests), err: tlog.ErrUnavailable},
 	} {
 		for _, tile := range []string{"", "tile/0/002", "tile/0/003.p/232", "tile/1/000.p/3"} {
 			if tile == "" {
