@@ -215,12 +215,12 @@ func TestARekorV2LogBehindTLSAndAPassword(t *testing.T) {
 	newSecret(t, "tls", certificate, "--cert="+nginx.ClientCertFile, "--key="+nginx.ClientKeyFile)
 	newSecret(t, "generic", password, "--from-literal=username=countersign", "--from-literal=password=open sesame")
 	log := newName(t)
+	fill(t, rekor, 1) // it is stored, so the next checkpoint is larger, and tiles are read to prove that
 	applied(t, "transparencylog/"+log, stack.TransparencyLogAt(nginx.URL, rekor, log, false)+fmt.Sprintf(`  auth: {basicSecretRef: {name: %s}}
   tls:
     clientCertSecretRef: {name: %s}
     caBundle: |
 %s`, password, certificate, stack.Indent(6, string(authority))))
-	fill(t, rekor, 1)
 	image := signedImage(t, inTiles(rekor), log)
 	admitted(t, runPod(t, namespace, "let-in", image.Ref()))
 	tiledLog{rekor, nginx}.wantRead(t, "/checkpoint 200 - countersign", "/tile/0/000.p/")

@@ -13,7 +13,6 @@ import (
 	"encoding/json"
 	"maps"
 	"math/big"
-	"net"
 	"net/http"
 	"time"
 )
@@ -42,8 +41,7 @@ func (s *Stack) startOIDC(ctx context.Context) (*OIDC, error) {
 	if err != nil {
 		return nil, err
 	}
-	var lc net.ListenConfig
-	listener, err := lc.Listen(ctx, "tcp", loopback(port))
+	listener, err := listen(ctx, loopback(port))
 	if err != nil {
 		return nil, err
 	}

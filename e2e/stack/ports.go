@@ -4,6 +4,7 @@
 package stack
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -13,6 +14,7 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // Ports are taken below Linux's range for outgoing connections (32768 and up),
@@ -50,6 +52,18 @@ func (p *ports) next() (int, error) {
 	return 0, errors.New("no free loopback port")
 }
 
+// listen binds a port that was handed out. It may have been bound a moment ago, by what used
+// it before, and a process that is just being started may still hold that.
+func listen(ctx context.Context, host string) (net.Listener, error) {
+	var config net.ListenConfig
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		listener, err := config.Listen(ctx, "tcp", host)
+		if err == nil || !errors.Is(err, syscall.EADDRINUSE) || time.Now().After(deadline) {
+			return listener, err
+		}
+	}
+}
+
 // close gives all ports back.
 func (p *ports) close() {
 	p.mu.Lock()
@@ -76,8 +90,11 @@ func tryLock(path string) *os.File {
 	return file
 }
 
-// free reports whether the port can be bound on loopback and on all addresses.
+// free reports whether the port can be bound on loopback and on all addresses. No process is
+// started meanwhile: until it executes its program it would hold what is bound here.
 func free(port int) bool {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	for _, host := range []string{"127.0.0.1", ""} {
 		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port))) //nolint:noctx // bound for an instant
 		if err != nil {

@@ -7,7 +7,6 @@ import (
 	"context"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -89,8 +88,7 @@ func (p *Proxy) Up(ctx context.Context) error {
 	if p.server != nil {
 		return nil
 	}
-	var lc net.ListenConfig
-	listener, err := lc.Listen(ctx, "tcp", p.Host)
+	listener, err := listen(ctx, p.Host)
 	if err != nil {
 		return err
 	}

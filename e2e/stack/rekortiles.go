@@ -9,7 +9,6 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"time"
@@ -100,8 +99,7 @@ func (s *Stack) StartRekorTiles(ctx context.Context, name string, o RekorTilesOp
 
 // serveFiles serves a directory until the stack ends.
 func (s *Stack) serveFiles(ctx context.Context, addr, dir string) error {
-	var lc net.ListenConfig
-	listener, err := lc.Listen(ctx, "tcp", addr)
+	listener, err := listen(ctx, addr)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -85,8 +84,7 @@ func serveInFront(ctx context.Context, host string, files tlsServer, issuer http
 	mux := http.NewServeMux()
 	mux.Handle("/token", issuer)
 	mux.Handle("/", forward)
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", host)
+	listener, err := listen(ctx, host)
 	if err != nil {
 		return nil, err
 	}

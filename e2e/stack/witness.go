@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -83,8 +82,7 @@ func (w *Witness) Up(ctx context.Context) error {
 	if w.server != nil {
 		return nil
 	}
-	var lc net.ListenConfig
-	listener, err := lc.Listen(ctx, "tcp", w.host)
+	listener, err := listen(ctx, w.host)
 	if err != nil {
 		return err
 	}
