@@ -201,3 +201,34 @@ func TestEvidenceWithoutContent(t *testing.T) {
 		}
 	}
 }
+
+// TestEachAttestationHasItsOwnEvidence: who made which, and its own proof, and those of one
+// requirement beside those of another.
+func TestEachAttestationHasItsOwnEvidence(t *testing.T) {
+	w := newWorld(t)
+	second := verifytest.NewSigner()
+	w.authority.Keys = append(w.authority.Keys, keyOf(t, second, ""))
+	w.authority.Attestations = []verify.AttestationRequirement{{Name: "sbom", PredicateType: spdx}, {Name: "scan", PredicateType: vuln}}
+	image, _ := w.bundle()
+	good, ok := w.verdict(t, image.Verify(), w.attests(w.signer, "a"), w.attests(second, "b"), w.attestedBy(w.signer, statement, vuln, imageA)).(verify.Verified)
+	if !ok {
+		t.Fatal("it is refused")
+	}
+	type found struct{ name, signer, predicate string }
+	var got []found
+	indexes := map[int64]bool{good.Evidence.Proofs[0].Index(): true}
+	for _, a := range good.Evidence.Attestations {
+		got = append(got, found{a.Name, a.Signer, string(a.Predicate)})
+		indexes[a.Proofs[0].Index()] = true
+	}
+	first, other := w.authority.Keys[0].String(), w.authority.Keys[1].String()
+	if want := []found{{"sbom", first, `"a"`}, {"sbom", other, `"b"`}, {"scan", first, "{}"}}; !slices.Equal(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if len(indexes) != 4 {
+		t.Errorf("the four signatures have proofs of %d entries", len(indexes))
+	}
+	if verify.HoldsContent(good.Evidence) {
+		t.Error("the verdict holds what was signed as the image's signature")
+	}
+}

@@ -59,6 +59,9 @@ func FieldsOf(payload []byte) ([]string, error) {
 	return slices.Sorted(maps.Keys(fields)), err
 }
 
+// HoldsContent reports whether evidence holds what was signed as the image's signature.
+func HoldsContent(e Evidence) bool { return e.statement != nil || e.predicate != nil }
+
 // VerifiesDigest reports whether a signature verifies under key for a digest alone.
 func VerifiesDigest(key Key, made, digest []byte) bool {
 	return key.message.VerifySignature(bytes.NewReader(made), nil, options.WithDigest(digest), options.WithCryptoSignerOpts(key.hash)) == nil

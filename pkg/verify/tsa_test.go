@@ -159,7 +159,8 @@ func TestForgedTimestamps(t *testing.T) {
 // It adds to what is asked for: what is not in the log is not in the log.
 func TestTimestampRequired(t *testing.T) {
 	k := newKeyless(t)
-	other := verifytest.NewTSA()
+	other, own := verifytest.NewTSA(), verifytest.NewTSA()
+	k.stampers = []root.TimestampingAuthority{own.Authority()} // of the trust root that certificates chain to
 	asked := verifytest.TrustRoot(nil, nil, []root.TimestampingAuthority{k.tsa.Authority()})
 	keyed := &verify.Authority{Keys: []verify.Key{keyOf(t, k.signer, "")}, Logs: k.authority.Logs, TimestampRoot: asked}
 	certified := k.trusts(t)
@@ -170,15 +171,18 @@ func TestTimestampRequired(t *testing.T) {
 		keyed  verify.Reason
 		cert   verify.Reason
 	}{
-		"none":                      {stamps: func([]byte) [][]byte { return nil }, keyed: verify.TimestampInvalid, cert: verify.TimestampInvalid},
-		"a good one":                {stamps: func(s []byte) [][]byte { return [][]byte{k.tsa.Stamp(s, at)} }, keyed: verified, cert: verified},
-		"a good one among others":   {stamps: func(s []byte) [][]byte { return [][]byte{{1}, other.Stamp(s, at), k.tsa.Stamp(s, at)} }, keyed: verified, cert: verified},
-		"another authority's":       {stamps: func(s []byte) [][]byte { return [][]byte{other.Stamp(s, at)} }, keyed: verify.TimestampInvalid, cert: verify.TimestampInvalid},
-		"one over other bytes":      {stamps: func([]byte) [][]byte { return [][]byte{k.tsa.Stamp([]byte("x"), at)} }, keyed: verify.TimestampInvalid, cert: verify.TimestampInvalid},
-		"one over the statement":    {stamps: func([]byte) [][]byte { return [][]byte{k.tsa.Stamp(verifytest.Statement(imageA), at)} }, keyed: verify.TimestampInvalid, cert: verify.TimestampInvalid},
-		"one from another day":      {stamps: func(s []byte) [][]byte { return [][]byte{k.tsa.Stamp(s, at.AddDate(0, 0, 1))} }, keyed: verified, cert: verify.CertificateInvalid},
-		"one with SHA-512":          {stamps: func(s []byte) [][]byte { return [][]byte{k.tsa.StampWith(crypto.SHA512, s, at)} }, keyed: verified, cert: verified},
-		"a good one and a late one": {stamps: func(s []byte) [][]byte { return [][]byte{k.tsa.Stamp(s, at), k.tsa.Stamp(s, at.AddDate(0, 0, 1))} }, keyed: verified, cert: verify.CertificateInvalid},
+		"none":                       {stamps: func([]byte) [][]byte { return nil }, keyed: verify.TimestampInvalid, cert: verify.TimestampInvalid},
+		"a good one":                 {stamps: func(s []byte) [][]byte { return [][]byte{k.tsa.Stamp(s, at)} }, keyed: verified, cert: verified},
+		"a good one among others":    {stamps: func(s []byte) [][]byte { return [][]byte{{1}, other.Stamp(s, at), k.tsa.Stamp(s, at)} }, keyed: verified, cert: verified},
+		"another authority's":        {stamps: func(s []byte) [][]byte { return [][]byte{other.Stamp(s, at)} }, keyed: verify.TimestampInvalid, cert: verify.TimestampInvalid},
+		"the CA's trust root's own":  {stamps: func(s []byte) [][]byte { return [][]byte{own.Stamp(s, at)} }, keyed: verify.TimestampInvalid, cert: verify.TimestampInvalid},
+		"that and the one asked for": {stamps: func(s []byte) [][]byte { return [][]byte{own.Stamp(s, at), k.tsa.Stamp(s, at)} }, keyed: verified, cert: verified},
+		"that, late, and a good one": {stamps: func(s []byte) [][]byte { return [][]byte{own.Stamp(s, at.AddDate(0, 0, 1)), k.tsa.Stamp(s, at)} }, keyed: verified, cert: verify.CertificateInvalid},
+		"one over other bytes":       {stamps: func([]byte) [][]byte { return [][]byte{k.tsa.Stamp([]byte("x"), at)} }, keyed: verify.TimestampInvalid, cert: verify.TimestampInvalid},
+		"one over the statement":     {stamps: func([]byte) [][]byte { return [][]byte{k.tsa.Stamp(verifytest.Statement(imageA), at)} }, keyed: verify.TimestampInvalid, cert: verify.TimestampInvalid},
+		"one from another day":       {stamps: func(s []byte) [][]byte { return [][]byte{k.tsa.Stamp(s, at.AddDate(0, 0, 1))} }, keyed: verified, cert: verify.CertificateInvalid},
+		"one with SHA-512":           {stamps: func(s []byte) [][]byte { return [][]byte{k.tsa.StampWith(crypto.SHA512, s, at)} }, keyed: verified, cert: verified},
+		"a good one and a late one":  {stamps: func(s []byte) [][]byte { return [][]byte{k.tsa.Stamp(s, at), k.tsa.Stamp(s, at.AddDate(0, 0, 1))} }, keyed: verified, cert: verify.CertificateInvalid},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, by := range []struct {
