@@ -6,10 +6,13 @@ package registry
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -33,7 +36,6 @@ func TestHowRequestsEndIsMeasured(t *testing.T) {
 		"a status that is a mistake":     {status(http.StatusTeapot), outcomeRejected},
 		"5xx":                            {status(http.StatusInternalServerError), outcomeFailed},
 		"a reset":                        {reset, outcomeUnreachable},
-		"silence":                        {silent, outcomeStalled},
 		"a redirect to another's secret": {redirect("http://169.254.169.254/"), outcomeForbidden},
 		"a manifest that does not end": {func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodGet {
@@ -53,9 +55,6 @@ func TestHowRequestsEndIsMeasured(t *testing.T) {
 			f.on(latest, tc.answer)
 			measured := NewMetrics(nil)
 			limits := Limits{Manifest: 64 * kib, List: 64 * kib, Bundle: 64 * kib}
-			if tc.want == outcomeStalled {
-				limits.Timeout = time.Second
-			}
 			client := New(Options{InsecureRegistries: []string{f.host()}, Limits: limits, Metrics: measured})
 			_, _ = client.Resolve(t.Context(), f.ref(t, ""))
 			if got := testutil.ToFloat64(measured.requests.WithLabelValues(f.host(), tc.want)); got == 0 {
@@ -77,6 +76,34 @@ func TestHowRequestsEndIsMeasured(t *testing.T) {
 			t.Error("no request ended untrusted")
 		}
 	})
+}
+
+// TestRequestsWithoutAnAnswerAreMeasured: what is too slow is told from what nobody waits
+// for any more, and from who is not there.
+func TestRequestsWithoutAnAnswerAreMeasured(t *testing.T) {
+	late, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer cancel()
+	given, up := context.WithCancel(t.Context())
+	up()
+	for name, tc := range map[string]struct {
+		ctx    context.Context
+		status int
+		err    error
+		want   string
+	}{
+		"no answer in time":             {late, 0, context.DeadlineExceeded, outcomeStalled},
+		"half an answer in time":        {late, 200, context.DeadlineExceeded, outcomeStalled},
+		"a handshake that does not end": {t.Context(), 0, &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, outcomeStalled},
+		"whoever asked has gone":        {given, 0, context.Canceled, outcomeAbandoned},
+		"nobody listens":                {t.Context(), 0, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, outcomeUnreachable},
+		"half an answer":                {t.Context(), 200, io.ErrUnexpectedEOF, outcomeFailed},
+		"a rule of ours":                {late, 0, refused("x"), outcomeForbidden},
+		"too much":                      {t.Context(), 200, errTooLarge, outcomeAnswered},
+	} {
+		if got := failureOf(tc.ctx, tc.status, tc.err); got != tc.want {
+			t.Errorf("%s: %s, want %s", name, got, tc.want)
+		}
+	}
 }
 
 // TestWhoeverCreatesPodsMakesNoMetrics: names of registries that nobody else has given
