@@ -96,7 +96,7 @@ func statusError(host, what string, status int, code string) *Error {
 	}
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return &Error{verify.RegistryUnauthorized, answer + ": the credentials do not allow it, or, as many registries answer, there is no such repository", nil}
+		return &Error{verify.RegistryUnauthorized, answer + ": the credentials do not allow it, or, as many registries answer, there is no such repository or tag", nil}
 	case http.StatusTooManyRequests:
 		return &Error{verify.RegistryThrottled, answer + ": it limits the rate of requests", nil}
 	default:
