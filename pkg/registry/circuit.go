@@ -120,26 +120,32 @@ func (c *circuit) note(o outcome) {
 	}
 }
 
-// ping asks a registry whether it is one (OCI distribution specification, "Endpoints"),
-// without credentials: nil means that it answered, whatever it said, but that it is
-// at fault.
+// ping asks a registry whether it is up: nil means that it answered, whatever it said, but
+// that it is at fault.
 func (c *core) ping(ctx context.Context, via *connections, host string) error {
-	ctx = withJourney(ctx, journey{via: via, home: host, last: &sighting{}})
+	status, err := c.pingStatus(ctx, via, host, func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse })
+	if err == nil && isFault(status) {
+		err = statusError(host, "the question whether it is a registry", status, "")
+	}
+	return err
+}
+
+// pingStatus asks a registry whether it is one (OCI distribution specification,
+// "Endpoints"), without credentials. redirects is as in http.Client.
+func (c *core) pingStatus(ctx context.Context, via *connections, host string, redirects func(*http.Request, []*http.Request) error) (int, error) {
 	target := pingURL(via, host)
+	ctx = withJourney(ctx, journey{via: via, home: host, asks: target.String(), last: &sighting{}})
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), http.NoBody)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	client := &http.Client{Transport: c.guard, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := &http.Client{Transport: c.guard, CheckRedirect: redirects}
 	resp, err := client.Do(req)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	_ = resp.Body.Close()
-	if isFault(resp.StatusCode) {
-		return statusError(host, "the question whether it is a registry", resp.StatusCode, "")
-	}
-	return nil
+	return resp.StatusCode, nil
 }
 
 func pingURL(via *connections, host string) *url.URL {

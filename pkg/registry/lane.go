@@ -29,6 +29,8 @@ type lane struct {
 	// memory is the registry's part of Client.memory.
 	memory  *semaphore.Weighted
 	circuit *circuit
+	// vouching is the question whether it is a registry that answers: see absence.
+	vouching flight[struct{}]
 	// most is how many requests may be under way, and perRepository how many of them
 	// to one repository.
 	most, perRepository int
@@ -60,6 +62,7 @@ func newLane(host string, limits Limits) *lane {
 		host:          host,
 		memory:        semaphore.NewWeighted(limits.registryMemory()),
 		circuit:       newCircuit(host, limits.ping()),
+		vouching:      flight[struct{}]{limit: limits.ping()},
 		most:          limits.Requests,
 		perRepository: max(1, limits.Requests/4),
 		underWay:      map[string]int{},

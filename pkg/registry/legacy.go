@@ -26,19 +26,20 @@ func (s *search) legacy(ctx context.Context) ([]verify.Signature, error) {
 // source's prefix, and what read finds in its manifest.
 func (s *search) tagged(ctx context.Context, suffix string, read func(context.Context, manifest) ([]verify.Signature, error)) ([]verify.Signature, error) {
 	what := "the image under " + suffix
-	a, err := s.askForList(ctx, request{
+	q := request{
 		via:        s.via,
 		repository: s.repository,
 		credential: s.credential,
 		method:     http.MethodGet,
 		path:       "manifests/" + s.prefix + s.tag() + suffix,
 		accept:     strings.Join(manifestTypes, ","),
-	})
+	}
+	a, err := s.askForList(ctx, q)
 	switch {
 	case err != nil:
 		return nil, err
 	case a.status == http.StatusNotFound:
-		return nil, nil
+		return nil, s.absence(ctx, q, a)
 	case a.status != http.StatusOK:
 		return nil, statusError(s.host(), "the question for signatures of "+s.digest, a.status, a.code)
 	}

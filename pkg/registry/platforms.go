@@ -81,6 +81,9 @@ func (c *core) manifestUnder(ctx context.Context, q request, digest string) ([]b
 	case err != nil:
 		return nil, err
 	case a.status == http.StatusNotFound:
+		if err := c.absence(ctx, q, a); err != nil {
+			return nil, err
+		}
 		return nil, &Error{verify.ImageNotFound, "registry " + host + " has no manifest " + digest, nil}
 	case a.status != http.StatusOK:
 		return nil, statusError(host, "the question for "+digest, a.status, a.code)

@@ -117,19 +117,20 @@ func (s *search) listReferrers(ctx context.Context) ([]descriptor, error) {
 // fallbackTag reads the index under the tag sha256-<hex>, which clients keep
 // where the registry has no referrers API ("Referrers Tag Schema").
 func (s *search) fallbackTag(ctx context.Context) ([]descriptor, error) {
-	a, err := s.askForList(ctx, request{
+	q := request{
 		via:        s.via,
 		repository: s.repository,
 		credential: s.credential,
 		method:     http.MethodGet,
 		path:       "manifests/" + s.tag(),
 		accept:     string(types.OCIImageIndex),
-	})
+	}
+	a, err := s.askForList(ctx, q)
 	switch {
 	case err != nil:
 		return nil, err
 	case a.status == http.StatusNotFound:
-		return nil, nil
+		return nil, s.absence(ctx, q, a)
 	case a.status != http.StatusOK:
 		return nil, statusError(s.host(), "the question for referrers of "+s.digest, a.status, a.code)
 	}

@@ -111,6 +111,9 @@ func (c *core) resolve(ctx context.Context, q request, ref name.Reference) (stri
 	host := ref.Context().RegistryStr()
 	switch {
 	case a.status == http.StatusNotFound:
+		if err := c.absence(ctx, q, a); err != nil {
+			return "", err
+		}
 		return "", &Error{verify.ImageNotFound, "registry " + host + " has no image " + ref.Name(), nil}
 	case a.status != http.StatusOK:
 		return "", statusError(host, "the question for "+ref.Name(), a.status, a.code)
@@ -135,7 +138,7 @@ func (c *core) askHeld(ctx context.Context, q request) (answer, error) {
 // from a server that does not know HEAD, does not. Asking again with GET would
 // count against the registry's limit of requests and say the same.
 func clearlyAbsent(a answer) bool {
-	return a.status == http.StatusNotFound && strings.HasPrefix(a.header.Get("Docker-Distribution-Api-Version"), "registry/2")
+	return a.status == http.StatusNotFound && saysWhatItIs(a)
 }
 
 // refuses tells whether a registry that gave this status would say the same to GET.
