@@ -88,8 +88,9 @@ func (c *converter) images(path *field.Path, patterns []sigstore.ImagePattern) [
 				"matches no image in that API, which compares the whole name: begin it with the registry, or with **"))
 			continue
 		}
-		if strings.Contains(pattern.Glob, "sha256") && !strings.Contains(pattern.Glob, "@") {
+		if before, after, _ := strings.Cut(pattern.Glob, "*"); strings.Contains(after, "sha256") && !strings.Contains(pattern.Glob, "@") {
 			c.refuse(field.Invalid(path.Index(i).Child("glob"), pattern.Glob, "is about a digest, and does not say so: write @sha256:"))
+			pattern.Glob = before + "**" // any digest has these letters
 		}
 		c.moved(path.Index(len(kept)), path.Index(i))
 		kept = append(kept, v1alpha1.ImagePattern{Glob: pattern.Glob})

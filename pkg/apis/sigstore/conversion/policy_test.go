@@ -293,7 +293,9 @@ func TestPatternsThatMatchNothingCoverNothing(t *testing.T) {
 		"everything":                      {"[{glob: '**'}]", false, 1},
 		"a part of any name":              {"[{glob: '**demo**'}]", false, 1},
 		"a pattern that cannot be read":   {"[{glob: '['}]", false, 1},
+		"a digest that is not said to be": {"[{glob: 'a.test/b*sha256*'}]", false, 1},
 		"one with a slash that cannot be": {"[{glob: 'a.test/['}]", false, 1},
+		"a tool that sums":                {"[{glob: 'a.test/sha256*'}]", false, 1},
 		"none":                            {"[]", false, 0},
 		"something else than a list":      {"5", false, 0},
 	} {
