@@ -215,6 +215,7 @@ func TestThePredicateIsHandedOn(t *testing.T) {
 		"two types, the wanted one last": {fields: `,"predicateType":"` + spdx + `"`, refused: verify.AttestationInvalid},
 		"another type in capitals":       {fields: `,"PREDICATETYPE":"` + vuln + `"`, refused: verify.AttestationInvalid},
 		"another subject with a long s":  {fields: `,"ſubject":[]`, refused: verify.AttestationInvalid},
+		"the same subject, a long s":     {fields: `,"ſubject":[{"digest":{"sha256":"` + imageA[7:] + `"}}]`, refused: verify.AttestationInvalid},
 		"another subject in capitals":    {fields: `,"Subject":[{"digest":{"sha256":"` + imageB[7:] + `"}}]`, refused: verify.AttestationInvalid},
 		"something after it":             {fields: `}{`, refused: verify.AttestationInvalid},
 	} {

@@ -67,6 +67,10 @@ func TestClaims(t *testing.T) {
 				"digest": map[string]any{"sha256": imageB[7:]}, "annotations": map[string]any{"build": "7", "stage": "prod"},
 			})
 		}), want: verify.SignatureInvalid},
+		"bundle, claims of the image, of two subjects": {sign: statement(func(d map[string]any) {
+			d["subject"].([]any)[0].(map[string]any)["annotations"] = map[string]any{"build": "7", "stage": "prod"}
+			d["subject"] = append(d["subject"].([]any), map[string]any{"digest": map[string]any{"sha256": imageB[7:]}})
+		}), want: verify.SignatureInvalid},
 		"bundle, claims as a document has them": {sign: statement(func(d map[string]any) {
 			d["optional"] = map[string]any{"build": "7", "stage": "prod"}
 		}), want: verify.SignatureInvalid},

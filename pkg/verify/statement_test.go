@@ -37,6 +37,7 @@ func TestFieldsOfStatements(t *testing.T) {
 		"a field twice":                     {text: `{"a":1,"a":1}`},
 		"a field twice, in capitals":        {text: `{"a":1,"A":1}`},
 		"a field twice, by its number":      {text: `{"a":1,"\u0041":1}`},
+		"a field twice, with a long s":      {text: `{"s":1,"\u017f":1}`},
 		"a field twice, as a Kelvin sign":   {text: `{"k":1,"\u212a":1}`},
 	} {
 		t.Run(name, func(t *testing.T) {
