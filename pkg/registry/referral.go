@@ -37,6 +37,8 @@ func (r Referrals) include(host string) bool {
 	return false
 }
 
+func isSameHost(a, b string) bool { return withoutDefaultPort(a) == withoutDefaultPort(b) }
+
 func withoutDefaultPort(host string) string { return strings.TrimSuffix(strings.ToLower(host), ":443") }
 
 // Others is the name, in Hosts, of what holds for the registries about whose referrals
@@ -68,9 +70,9 @@ func (c *connections) referred(req *http.Request, j journey) (inside bool, err e
 		return false, refused("more than %d redirects", c.limits.Redirects)
 	case hops > 0 && req.Response.Request.URL.Scheme == "https" && req.URL.Scheme != "https":
 		return false, refused("a redirect from HTTPS to %s", printable(req.URL.Scheme))
-	case host == j.home:
+	case isSameHost(host, j.home):
 		return true, nil
-	case hops > 0 && first.URL.String() != j.asks && host != first.URL.Host:
+	case hops > 0 && first.URL.String() != j.asks && !isSameHost(host, first.URL.Host):
 		return false, refused("who issues tokens redirects to %s", printable(host))
 	case isOddAddress(hostname):
 		return false, refused("%s is an address in another form than is usual", printable(host))

@@ -417,7 +417,10 @@ func TestWhoIsListedMayBeInside(t *testing.T) {
 	via := &connections{
 		hosts: hosts, limits: DefaultLimits(), zone: zoneOf, proxy: http.ProxyFromEnvironment,
 	}
-	for target, inside := range map[string]bool{"https://minio.corp.example/x": true, "https://10.1.2.3:9000/x": true, "https://10.1.2.4:9000/x": false} {
+	for target, inside := range map[string]bool{
+		"https://minio.corp.example/x": true, "https://10.1.2.3:9000/x": true, "https://10.1.2.4:9000/x": false,
+		"https://registry.example:443/x": true, "https://REGISTRY.example/x": true, "https://registry.example:8443/x": false,
+	} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, target, http.NoBody)
 		if err != nil {
 			t.Fatal(err)
