@@ -44,10 +44,13 @@ test-unit: ## run the unit tests with the race detector
 test-oldest: ## hold the manifests in config/ against the oldest Kubernetes that they are for
 	cd tools/oldest && go test -count=1 ./... # the cache would not see that a manifest changed
 
+# How many scenarios run at a time: most of them wait, for polls and for pauses that end.
+SCENARIOS ?= 4
+
 .PHONY: e2e
 e2e: stack-tools ## run the scenarios against the real components (RUN=regexp for some of them)
 	@tools/system-packages.sh race
-	CS_RACE=1 go test -race -tags e2e -count=1 -timeout 30m $(if $(RUN),-v -run '$(RUN)') ./e2e/
+	CS_RACE=1 go test -race -tags e2e -count=1 -timeout 30m -parallel $(SCENARIOS) $(if $(RUN),-v -run '$(RUN)') ./e2e/
 
 .PHONY: stack
 stack: stack-tools ## start the real components and countersign, and leave them running: source .cache/stack/env

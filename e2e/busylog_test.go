@@ -105,7 +105,7 @@ func TestAHundredAdmissionsBringNewerCheckpoints(t *testing.T) {
 	genuine := storedEvidence(t, signed, stack.Bundle)
 	proxy := newLogProxy(t, rekor)
 	log, policy := newName(t), newName(t)
-	applied(t, "transparencylog/"+log, strings.Replace(stack.TransparencyLogAt(proxy.URL, rekor, log, false), "pollInterval: 2s", "pollInterval: 1h", 1))
+	applied(t, "transparencylog/"+log, strings.Replace(stack.TransparencyLogAt(proxy.URL, rekor, log, false), "pollInterval: 1s", "pollInterval: 1h", 1))
 	applied(t, "clusterimagepolicy/"+policy, stack.KeyPolicy(policy, S(t).Registry.Host+"/"+policy+"/*", S(t).Key, log))
 
 	images := make([]stack.Image, admissions)

@@ -205,7 +205,7 @@ func outageRules(t *testing.T, l *mariaLog) {
 		t.Fatal(err)
 	}
 	t.Cleanup(rekor.Stop)
-	applied(t, "transparencylog/"+log, strings.Replace(stack.TransparencyLogAt(rekor.URL, rekor, log, false), "pollInterval: 2s", "pollInterval: 1h", 1))
+	applied(t, "transparencylog/"+log, strings.Replace(stack.TransparencyLogAt(rekor.URL, rekor, log, false), "pollInterval: 1s", "pollInterval: 1h", 1))
 
 	proven, asked := l.signed(t, bundleByV3()), l.signed(t, stack.SignOptions{})
 	first := storedEvidence(t, asked, stack.Legacy)

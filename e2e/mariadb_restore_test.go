@@ -43,9 +43,10 @@ func restored(t *testing.T, l *mariaLog) {
 	storedEvidence(t, lost, stack.Legacy).layBeside(t, newer)
 	newPolicy(t, newer.Registry+"/"+newer.Repository, S(t).Key, log)
 
-	stored := l.awaitSeen(t, log)
+	l.awaitSeen(t, log)
 	proxy.SetHook(stack.Forward(older.URL))
 	awaitCondition(t, log, "Consistent", "False LogInconsistent")
+	stored := logStatus(t, log).Checkpoint.Size // others add to the log meanwhile
 	awaitCondition(t, log, "Ready", "False LogInconsistent")
 	added := pushImage(t, S(t).Registry)
 	sign(t, added, stack.SignOptions{Log: older})
@@ -119,12 +120,11 @@ func (l *mariaLog) fromBackup(t *testing.T, backup string) *stack.Rekor {
 	return rekor
 }
 
-// awaitSeen waits until a TransparencyLog holds the log's size, and returns that.
-func (l *mariaLog) awaitSeen(t *testing.T, log string) int64 {
+// awaitSeen waits until a TransparencyLog holds the log's size.
+func (l *mariaLog) awaitSeen(t *testing.T, log string) {
 	t.Helper()
 	size := statusSize(t, l.replicas[0])
 	eventually(t, "the log to be seen at its size", func() bool { return logStatus(t, log).Checkpoint.Size >= size })
-	return size
 }
 
 // statusSize is the size that a Rekor shows.

@@ -137,7 +137,7 @@ func behindARateLimit(saysHowLong bool) func(*testing.T, *mariaLog) {
 		}
 		nginx := l.front(t, o)
 		log := newName(t)
-		applied(t, "transparencylog/"+log, strings.Replace(stack.TransparencyLogAt(nginx.URL, l.replicas[0], log, false), "pollInterval: 2s", "pollInterval: 10s", 1))
+		applied(t, "transparencylog/"+log, strings.Replace(stack.TransparencyLogAt(nginx.URL, l.replicas[0], log, false), "pollInterval: 1s", "pollInterval: 10s", 1))
 		namespace := newNamespace(t)
 		var images []stack.Image
 		for range 2 {

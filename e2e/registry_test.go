@@ -186,7 +186,7 @@ func newQuietLog(t *testing.T, rekor *stack.Rekor, url string) string {
 	t.Helper()
 	name := newName(t)
 	often := stack.TransparencyLogAt(url, rekor, name, false)
-	seldom := strings.Replace(often, "pollInterval: 2s", "pollInterval: 24h", 1)
+	seldom := strings.Replace(often, "pollInterval: 1s", "pollInterval: 24h", 1)
 	if seldom == often {
 		t.Fatal("the manifest has no pollInterval to change")
 	}

@@ -30,7 +30,7 @@ spec:
   %s
   origin: %s
   default: %t
-  pollInterval: 2s
+  pollInterval: 1s
   publicKey:
     data: |
 %s`, name, log.version, where, log.hostname, isDefault, Indent(6, string(log.pem)))
