@@ -5,6 +5,7 @@ package validation
 
 import (
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -159,5 +160,19 @@ func TestKeylessWarnings(t *testing.T) {
 			tc.edit(&p.Spec.Authorities[0])
 			expectEach(t, PolicyWarnings(p, known), tc.want)
 		})
+	}
+}
+
+// TestAnExpressionIsShownAsItWasWritten: one of policy.sigstore.dev is open at its ends, and
+// says so here.
+func TestAnExpressionIsShownAsItWasWritten(t *testing.T) {
+	for expression, want := range map[string]string{
+		`(?s:.*)(?:github.com/acme)(?s:.*)`: `f: "github.com/acme" has a dot`,
+		`(?s:.*)(?:.*)(?s:.*)`:              `f: ".*" matches everybody`,
+		`github.com/acme`:                   `f: "github.com/acme" has a dot`,
+	} {
+		if got := expressionWarnings("f", expression); len(got) != 1 || !strings.HasPrefix(got[0], want) {
+			t.Errorf("%s: %q, want %q", expression, got, want)
+		}
 	}
 }
