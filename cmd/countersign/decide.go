@@ -126,13 +126,15 @@ func (o *decideOptions) evaluator(ctx context.Context, manifests []files.Object,
 	}
 	options := policy.Options{Policies: set, Registry: registries, Namespaces: namespaces}
 	if secrets != nil {
-		options.Tenants = tenants{client: registries, secrets: secrets, nowhere: keyring.New(namespaceless)}
+		options.Tenants = tenants{client: registries, secrets: secrets, nowhere: namespaceless()}
 	}
 	return policy.NewEvaluator(options), set.HasOwn(), nil
 }
 
-// namespaceless is why an object has no pull secrets of which nobody knows where it is.
-var namespaceless = keyring.Part{Owner: "pull secrets", Problem: "are not read, since nobody says in which namespace they are (--as-namespace)"}
+// namespaceless says why an object has no pull secrets of which nobody knows where it is.
+func namespaceless() *keyring.Keyring {
+	return keyring.New(keyring.Part{Owner: "pull secrets", Problem: "are not read, since nobody says in which namespace they are (--as-namespace)"})
+}
 
 func (o *decideOptions) fromFiles(ctx context.Context, manifests []files.Object, stdin io.Reader, stderr io.Writer) (*policy.Set, policy.Namespaces, error) {
 	options, err := o.sigstore.options(o.namespace)

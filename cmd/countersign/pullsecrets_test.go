@@ -22,7 +22,6 @@ import (
 
 	"github.com/countersign-dev/countersign/pkg/image"
 	"github.com/countersign-dev/countersign/pkg/registry"
-	"github.com/countersign-dev/countersign/pkg/registry/keyring"
 	"github.com/countersign-dev/countersign/pkg/registry/pullsecrets"
 	"github.com/countersign-dev/countersign/policy"
 	"github.com/countersign-dev/countersign/policy/files"
@@ -104,7 +103,7 @@ func TestManifestsAreVerifiedWithTheirPullSecrets(t *testing.T) {
 			}
 			shared := registry.New(registry.Options{InsecureRegistries: []string{host}})
 			secrets := pullsecrets.New(pullsecrets.Options{Reader: cluster, Mode: pullsecrets.Mode(tc.mode), As: "the user of --kubeconfig"})
-			err = resolve(t, tenants{client: shared, secrets: secrets, nowhere: keyring.New(namespaceless)}, shared, found[0])
+			err = resolve(t, tenants{client: shared, secrets: secrets, nowhere: namespaceless()}, shared, found[0])
 			if (err == nil) != (tc.refused == "") || (err != nil && !strings.Contains(err.Error(), tc.refused)) {
 				t.Errorf("%v; want it refused with %q", err, tc.refused)
 			}

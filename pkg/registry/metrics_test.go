@@ -173,6 +173,6 @@ countersign_registry_left_alone{cause="throttled",registry="%[1]s"} %[3]d
 	// That it is down is for a ping to find out.
 	c := client.connections.Load().lane(f.host()).circuit
 	c.note(stalled)
-	_ = c.check(t.Context(), func(ctx context.Context) error { return &Error{verify.RegistryUnavailable, "down", nil} })
+	_ = c.check(t.Context(), func(context.Context) error { return &Error{verify.RegistryUnavailable, "down", nil} })
 	expect("when it is down", 1, 1)
 }

@@ -101,8 +101,7 @@ func whoRefers(f *fake, between string, hop *fake) map[string]func(target string
 		},
 		"in a redirect of the signatures": func(target string) { f.on(legacyPath, redirect(target)) },
 		"in a redirect of the referrers": func(target string) {
-			host := target[:strings.Index(target, "/secret")]
-			f.on(apiPath, redirect(host+apiPath))
+			f.on(apiPath, redirect(strings.TrimSuffix(target, "/secret")+apiPath))
 		},
 		"in a redirect of the ping": func(target string) { f.on("/v2/", redirect(target)) },
 		"as who issues tokens":      func(target string) { f.on("/v2/", challengeBy(target)) },
