@@ -23,7 +23,6 @@ import (
 	"sync"
 
 	"github.com/transparency-dev/merkle/rfc6962"
-	merkle "github.com/transparency-dev/merkle/testonly"
 
 	"github.com/countersign-dev/countersign/pkg/tlog"
 )
@@ -47,7 +46,7 @@ type Log struct {
 
 	mu     sync.Mutex
 	bodies [][]byte
-	tree   *merkle.Tree
+	tree   *tree
 }
 
 // New returns an empty Rekor v1 log with a new P-256 key.
@@ -61,7 +60,7 @@ func New(hostname string) *Log {
 
 // NewWithKey returns an empty Rekor v1 log that signs with key: ECDSA, RSA or Ed25519.
 func NewWithKey(hostname string, key crypto.Signer) *Log {
-	return &Log{Hostname: hostname, Version: tlog.RekorV1, TreeID: 4246003059422836002, key: key, tree: merkle.New(rfc6962.DefaultHasher)}
+	return &Log{Hostname: hostname, Version: tlog.RekorV1, TreeID: 4246003059422836002, key: key, tree: &tree{}}
 }
 
 // Fork returns a log with the same key, name and tree ID that shares the first
@@ -72,9 +71,7 @@ func (l *Log) Fork(size int) *Log {
 	fork := NewWithKey(l.Hostname, l.key)
 	fork.Version, fork.TreeID, fork.FirstIndex = l.Version, l.TreeID, l.FirstIndex
 	fork.bodies = slices.Clone(l.bodies[:size]) // whose bytes nobody changes
-	for i := range size {
-		fork.tree.Append(l.tree.LeafHash(uint64(i)))
-	}
+	fork.tree = l.tree.fork(size)
 	return fork
 }
 
@@ -90,7 +87,7 @@ func (l *Log) Append(body []byte) int {
 
 func (l *Log) append(body []byte) int {
 	l.bodies = append(l.bodies, slices.Clone(body))
-	l.tree.AppendData(body)
+	l.tree.append(rfc6962.DefaultHasher.HashLeaf(body))
 	return len(l.bodies) - 1
 }
 
@@ -116,7 +113,7 @@ func (l *Log) Size() int {
 func (l *Log) Root(size int) []byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.Clone(l.tree.HashAt(uint64(size)))
+	return slices.Clone(l.tree.root(uint64(size)))
 }
 
 // ID is what entries call the log: the SHA-256 of its public key, and for Rekor v2 with an
@@ -177,7 +174,7 @@ func (l *Log) Sign(message []byte) []byte {
 func (l *Log) Inclusion(index, size int) [][]byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	hashes, err := l.tree.InclusionProof(uint64(index), uint64(size))
+	hashes, err := l.tree.inclusion(uint64(index), uint64(size))
 	if err != nil {
 		panic(err)
 	}
@@ -188,7 +185,7 @@ func (l *Log) Inclusion(index, size int) [][]byte {
 func (l *Log) Consistency(first, last int) [][]byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	hashes, err := l.tree.ConsistencyProof(uint64(first), uint64(last))
+	hashes, err := l.tree.consistency(uint64(first), uint64(last))
 	if err != nil {
 		panic(err)
 	}
@@ -245,7 +242,7 @@ func (l *Log) SignEntry(e *tlog.Entry) []byte {
 func (l *Log) leaf(index int) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return hex.EncodeToString(l.tree.LeafHash(uint64(index)))
+	return hex.EncodeToString(l.tree.node(0, uint64(index)))
 }
 
 // find returns the index of the entry with a leaf hash.

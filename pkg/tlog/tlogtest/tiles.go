@@ -13,13 +13,15 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/transparency-dev/merkle/rfc6962"
-
 	"github.com/countersign-dev/countersign/pkg/tlog"
 )
 
-// tileWidth is the number of hashes in a full tile, https://c2sp.org/tlog-tiles.
-const tileWidth = 256
+const (
+	// tileHeight is the number of levels of the tree that a tile stands for.
+	tileHeight = 8
+	// tileWidth is the number of hashes in a full tile, https://c2sp.org/tlog-tiles.
+	tileWidth = 1 << tileHeight
+)
 
 // NewTiled returns an empty Rekor v2 log with a new Ed25519 key.
 func NewTiled(hostname string) *Log {
@@ -61,19 +63,9 @@ func (l *Log) Tile(level, n, width, size int) []byte {
 	}
 	var tile []byte
 	for i := range width {
-		start := (n*tileWidth + i) * span
-		tile = append(tile, l.subtree(start, start+span)...)
+		tile = append(tile, l.tree.node(uint(tileHeight*level), uint64(n*tileWidth+i))...)
 	}
 	return tile
-}
-
-// subtree is the root of the entries [start, end), which are a power of two.
-func (l *Log) subtree(start, end int) []byte {
-	if end-start == 1 {
-		return l.tree.LeafHash(uint64(start))
-	}
-	middle := (start + end) / 2
-	return rfc6962.DefaultHasher.HashChildren(l.subtree(start, middle), l.subtree(middle, end))
 }
 
 func (s *Server) checkpoint(w http.ResponseWriter, _ *http.Request) {
