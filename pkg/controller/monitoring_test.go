@@ -17,11 +17,11 @@ import (
 // TestMetricsAreDocumented: each metric is in docs/monitoring.md, and what alerts and
 // documentation name is a metric.
 func TestMetricsAreDocumented(t *testing.T) {
-	root := filepath.Join("..", "..")
+	root := os.DirFS(filepath.Join("..", ".."))
 	name := regexp.MustCompile(`countersign_[a-z_]+[a-z]`)
 	read := func(path string) string {
 		t.Helper()
-		text, err := os.ReadFile(filepath.Join(root, path))
+		text, err := fs.ReadFile(root, path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -30,11 +30,11 @@ func TestMetricsAreDocumented(t *testing.T) {
 	measured := map[string]bool{}
 	defined := regexp.MustCompile(`"(` + name.String() + `)",`)
 	for _, dir := range []string{"pkg", "policy", "webhook", "cmd"} {
-		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, entry fs.DirEntry, err error) error {
+		err := fs.WalkDir(root, dir, func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 				return err
 			}
-			text, err := os.ReadFile(path)
+			text, err := fs.ReadFile(root, path)
 			for _, found := range defined.FindAllStringSubmatch(string(text), -1) {
 				measured[found[1]] = true
 			}

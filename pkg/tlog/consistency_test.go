@@ -252,6 +252,7 @@ func TestProofIsFetchedAgainBeforeTheLogIsDoubted(t *testing.T) {
 		"the answer is not JSON":           {bad: 9, requests: 1, err: tlog.ErrUnavailable, answer: func(w http.ResponseWriter) { _, _ = w.Write([]byte(`<html>`)) }},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			l, claims := logged(t, 21)
 			server, history := serve(t, l), seeded(l, 13)
 			var asked atomic.Int64

@@ -67,6 +67,7 @@ func TestReplicasAreAskedInTurn(t *testing.T) {
 		"the last answers with half of an answer": {first: says(503, ""), second: says(503, ""), third: says(200, `{"`), err: tlog.ErrUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			a, b, c := serve(t, l), serve(t, l), serve(t, l)
 			a.Intercept(test.first)
 			b.Intercept(test.second)
@@ -98,6 +99,7 @@ func TestConsistencyIsNotDeniedByWhoLags(t *testing.T) {
 		}, err: tlog.ErrInconsistent},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			lags, other := serve(t, l), serve(t, l)
 			lags.Show(l, 5)
 			other.Intercept(test.up)

@@ -52,6 +52,7 @@ func TestWhatIsWrongWithAConnectionIsSaid(t *testing.T) {
 		"a connection that is cut half way": {certificate: good, trusted: authority, handler: func(w http.ResponseWriter, _ *http.Request) { cut(w) }, want: "EOF"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			server := httptest.NewUnstartedServer(test.handler)
 			server.Config.ErrorLog = log.New(io.Discard, "", 0)
 			server.TLS = &tls.Config{Certificates: []tls.Certificate{test.certificate}, ClientCAs: test.clientCAs}

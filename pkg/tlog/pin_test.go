@@ -113,6 +113,7 @@ func TestPinAndAnOutage(t *testing.T) {
 		"nothing is stored": tlog.NewProver(pinned, nil, tlog.NewMemoryHistory()),
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			_, err := p.Prove(t.Context(), claims[3], l.Entry(3, 13))
 			wantErr(t, err, tlog.ErrUnavailable)
 			if errors.Is(err, tlog.ErrInconsistent) {
@@ -121,6 +122,7 @@ func TestPinAndAnOutage(t *testing.T) {
 		})
 	}
 	t.Run("offline, the checkpoint is the pin", func(t *testing.T) {
+		t.Parallel()
 		_, err := tlog.NewProver(pinned, nil, tlog.NewMemoryHistory()).Prove(t.Context(), claims[2], l.Entry(2, 3))
 		wantErr(t, err, nil)
 	})

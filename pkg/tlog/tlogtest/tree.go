@@ -19,8 +19,8 @@ func (t *tree) append(hash []byte) {
 		if level == len(t.levels) {
 			t.levels = append(t.levels, nil)
 		}
-		row := append(t.levels[level], hash)
-		t.levels[level] = row
+		t.levels[level] = append(t.levels[level], hash)
+		row := t.levels[level]
 		if len(row)%2 == 1 {
 			return
 		}
