@@ -65,8 +65,8 @@ type coverage struct {
 	key string
 }
 
-// with returns the coverage with the exceptions that count at the moment.
-func (c coverage) with(exceptions []*Exception, ref image.Reference) coverage {
+// with adds the exceptions that count at the moment, and returns the coverage.
+func (c *coverage) with(exceptions []*Exception, ref image.Reference) *coverage {
 	if len(exceptions) == 0 || !slices.ContainsFunc(c.policies, func(p *Policy) bool { return p.exceptions }) {
 		return c
 	}
@@ -79,8 +79,8 @@ func (c coverage) with(exceptions []*Exception, ref image.Reference) coverage {
 
 // covering returns what the policies say of an image that comes from there, which is the
 // namespace that s is of.
-func (s state) covering(ref image.Reference, from view) coverage {
-	c := coverage{asked: state{cluster: s.cluster}}
+func (s state) covering(ref image.Reference, from view) *coverage {
+	c := &coverage{asked: state{cluster: s.cluster}}
 	c.add(s.cluster, ref, from, math.MaxInt)
 	c.key += " |"
 	if c.add(s.own, ref, from, maxOwnPolicies) {
@@ -122,7 +122,7 @@ func (c *coverage) add(l *layer, ref image.Reference, from view, most int) bool 
 // finish notes in a decision what depends on where its image comes from: of which policies
 // nobody can tell whether they reach it, and which exceptions there are. Callers share
 // what was found, and may come from elsewhere.
-func (c coverage) finish(d Decision, ref image.Reference) Decision {
+func (c *coverage) finish(d Decision, ref image.Reference) Decision {
 	d.unsure = c.unsure
 	return except(d, ref, c.exceptions)
 }

@@ -61,8 +61,8 @@ func CompileException(obj *v1alpha1.ImagePolicyException, maxAge time.Duration) 
 		}
 		x.images = append(x.images, glob)
 	}
-	for _, unread := range obj.Spec.Unread {
-		x.invalid = fmt.Errorf("%w: %w", ErrExceptionInvalid, unread.Err())
+	for i := range obj.Spec.Unread {
+		x.invalid = fmt.Errorf("%w: %w", ErrExceptionInvalid, obj.Spec.Unread[i].Err())
 	}
 	if obj.Namespace == "" || x.created.IsZero() || x.expires.IsZero() || x.reason == "" {
 		x.invalid = fmt.Errorf("%w: namespace, creation, end or reason is missing", ErrExceptionInvalid)

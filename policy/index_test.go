@@ -112,7 +112,7 @@ func BenchmarkCovering(b *testing.B) {
 			setOf := func(n int) *Set {
 				policies := []*Policy{{id: ClusterPolicy("it"), images: []image.Glob{globOf(b, "registry.corp.example/team-7/**")}}}
 				for i := range n - 1 {
-					glob := pattern
+					var glob string
 					if strings.Contains(pattern, "%[2]") {
 						glob = fmt.Sprintf(pattern, 10+i, strings.Repeat("a", i%120))
 					} else {

@@ -149,7 +149,7 @@ type ClusterImagePolicySpec struct {
 	OnUnavailable OnUnavailable `json:"onUnavailable,omitempty"`
 
 	// Unread is what the object says besides. It is for nobody to write.
-	Unread []Unread `json:"-"` //nolint:kubeapilinter // It is no part of the API.
+	Unread []Unread `json:"-"`
 }
 
 // KMSKeys returns the URIs of the keys that the policy's authorities name.

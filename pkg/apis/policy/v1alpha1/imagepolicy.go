@@ -101,7 +101,7 @@ type ImagePolicySpec struct {
 	RequireDigest *bool `json:"requireDigest,omitempty"`
 
 	// Unread is what the object says besides. It is for nobody to write.
-	Unread []Unread `json:"-"` //nolint:kubeapilinter // It is no part of the API.
+	Unread []Unread `json:"-"`
 }
 
 // AsCluster returns the specification of a ClusterImagePolicy that says the same

@@ -92,7 +92,7 @@ type ImagePolicyExceptionSpec struct {
 	Reference string `json:"reference,omitempty"` //nolint:kubeapilinter // It refers to no object: a ticket, an address.
 
 	// Unread is what the object says besides. It is for nobody to write.
-	Unread []Unread `json:"-"` //nolint:kubeapilinter // It is no part of the API.
+	Unread []Unread `json:"-"`
 }
 
 // ImagePolicyExceptionStatus is what countersign found.

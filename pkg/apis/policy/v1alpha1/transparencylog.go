@@ -189,7 +189,7 @@ type TransparencyLogSpec struct {
 	MaxStaleness *metav1.Duration `json:"maxStaleness,omitempty"`
 
 	// Unread is what the object says besides. It is for nobody to write.
-	Unread []Unread `json:"-"` //nolint:kubeapilinter // It is no part of the API.
+	Unread []Unread `json:"-"`
 }
 
 // Interval is how often the log is asked for its latest checkpoint.

@@ -94,6 +94,7 @@ type LogPutAway struct {
 	// defaults to none, which stands for every checkpoint of no more entries than size: a
 	// history that was given up.
 	// +optional
+	// +kubebuilder:validation:MinLength=64
 	// +kubebuilder:validation:Pattern=`^[0-9a-f]{64}$`
 	RootHash string `json:"rootHash,omitempty"`
 }

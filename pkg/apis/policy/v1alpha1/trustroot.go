@@ -33,7 +33,7 @@ type TrustRoot struct {
 
 	// spec says where the trusted certificates and keys come from.
 	// +required
-	Spec TrustRootSpec `json:"spec,omitzero"`
+	Spec TrustRootSpec `json:"spec,omitzero"` //nolint:kubeapilinter // One of its fields is required, as its rule says.
 
 	// status says what was found there, and how long it is good for. It defaults
 	// to nothing known.
@@ -79,7 +79,7 @@ type TrustRootSpec struct {
 	LogTypes []TransparencyLogType `json:"logTypes,omitempty"`
 
 	// Unread is what the object says besides. It is for nobody to write.
-	Unread []Unread `json:"-"` //nolint:kubeapilinter // It is no part of the API.
+	Unread []Unread `json:"-"`
 }
 
 // RemoteRepository is a TUF repository and the root that one begins to trust it

@@ -16,21 +16,21 @@ import (
 // countersign, accepts nothing.
 type Unread struct {
 	// Field is its path.
-	Field string
+	Field string `json:"-"`
 	// Problem says why it was not read.
-	Problem string
+	Problem string `json:"-"`
 }
 
 // Err says that the field cannot be there.
-func (u Unread) Err() *field.Error {
+func (u *Unread) Err() *field.Error {
 	return &field.Error{Type: field.ErrorTypeForbidden, Field: u.Field, Detail: u.Problem}
 }
 
 // UnreadErrors says so of each of them.
 func UnreadErrors(all []Unread) field.ErrorList {
 	var errs field.ErrorList
-	for _, u := range all {
-		errs = append(errs, u.Err())
+	for i := range all {
+		errs = append(errs, all[i].Err())
 	}
 	return errs
 }
