@@ -6,6 +6,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"os"
@@ -63,25 +64,28 @@ func (f front) configure(t *testing.T, password string) {
 	}
 }
 
-// TestEachRegistryBehindAPassword: three registries, behind TLS with an authority of
+// TestEachRegistryBehindAPassword: four registries, behind TLS with an authority of
 // their own.
 func TestEachRegistryBehindAPassword(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t)
-	debian := func(t *testing.T) *stack.Registry {
-		t.Helper()
-		registry, err := S(t).StartDebianRegistry(t.Context(), newName(t))
-		if err != nil {
-			t.Fatal(err)
+	own := func(start func(context.Context, string) (*stack.Registry, error)) func(*testing.T) *stack.Registry {
+		return func(t *testing.T) *stack.Registry {
+			t.Helper()
+			registry, err := start(t.Context(), newName(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(registry.Stop)
+			return registry
 		}
-		t.Cleanup(registry.Stop)
-		return registry
 	}
 	shared := func(t *testing.T) *stack.Registry { t.Helper(); return S(t).Registry }
 	for what, start := range map[string]func(*testing.T) *stack.Registry{
 		"a registry with the referrers API": shared,
 		"distribution v3":                   newFallbackRegistry,
-		"Debian's docker-registry":          debian,
+		"olareg, which has it, too":         own(S(t).StartOlareg),
+		"Debian's docker-registry":          own(S(t).StartDebianRegistry),
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()

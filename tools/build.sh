@@ -4,7 +4,7 @@
 #
 # Builds the pinned tools into .cache/bin, and only what is missing or stale.
 #
-#   tools/build.sh stack            the real components of e2e/ (tools/stack, tools/vault)
+#   tools/build.sh stack            the real components of e2e/ (tools/stack, tools/vault, tools/olareg)
 #   tools/build.sh demo             those of them that `make demo` needs
 #   tools/build.sh controller-gen   the code generator          (tools/dev)
 #   tools/build.sh golangci-lint    the linter, with kube-api-linter compiled in
@@ -47,6 +47,7 @@ stack=(
   kubectl:k8s.io/kubernetes/cmd/kubectl:kubectl
 )
 vault=(vault:.:vault)
+olareg=(olareg:github.com/olareg/olareg/cmd/olareg:olareg)
 stack_cosign_v2=(cosign-v2:github.com/sigstore/cosign/v2/cmd/cosign:cosign)
 demo=(ociregistry crane rekor-tiles cosign-v3 etcd kube-apiserver kubectl)
 controller_gen=(controller-gen:sigs.k8s.io/controller-tools/cmd/controller-gen:controller-gen)
@@ -143,6 +144,7 @@ main() {
         build stack "$root/tools/stack" "${stack[@]}"
         build cosign-v2 "$root/tools/stack" "${stack_cosign_v2[@]}"
         build vault "$root/tools/vault" "${vault[@]}"
+        build olareg "$root/tools/olareg" "${olareg[@]}"
         ;;
       demo)
         mapfile -t picked < <(pick "${demo[@]}")

@@ -6,6 +6,7 @@ package stack
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 )
@@ -31,6 +32,26 @@ func (s *Stack) StartRegistry(ctx context.Context, name string) (*Registry, erro
 		name:  name,
 		path:  s.run.tool("ociregistry"),
 		args:  []string{"-addr", host},
+		ready: httpReady(http.DefaultClient, "http://"+host+"/v2/"),
+	})
+	return &Registry{Process: p, Host: host}, err
+}
+
+// StartOlareg starts olareg, another registry with the referrers API. Its content is
+// in memory.
+func (s *Stack) StartOlareg(ctx context.Context, name string) (*Registry, error) {
+	host, err := s.leaseRegistryHost()
+	if err != nil {
+		return nil, err
+	}
+	address, port, err := net.SplitHostPort(host)
+	if err != nil {
+		return nil, err
+	}
+	p, err := s.start(ctx, command{
+		name:  name,
+		path:  s.run.tool("olareg"),
+		args:  []string{"serve", "--store-type", "mem", "--addr", address, "--port", port},
 		ready: httpReady(http.DefaultClient, "http://"+host+"/v2/"),
 	})
 	return &Registry{Process: p, Host: host}, err
