@@ -121,8 +121,10 @@ func TestOneCheckpointThatCannotBeShown(t *testing.T) {
 			group.Go(func() {
 				_, err := prover.Prove(context.Background(), claims[i], l.Entry(i, 10+i))
 				wantErr(t, err, nil)
-				// Fewer than the times that a lost race is run again.
-				_, err = prover.Prove(context.Background(), forgedClaims[0], forged.Entry(5, 900+i%(tlog.MaxRaces/2)))
+				if i >= tlog.MaxRaces/2 {
+					return // each of them may be tried apart, and a race is run again so many times
+				}
+				_, err = prover.Prove(context.Background(), forgedClaims[0], forged.Entry(5, 900+i))
 				wantErr(t, err, tlog.ErrInconsistent)
 			})
 		}
